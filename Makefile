@@ -23,6 +23,8 @@ test: .venv/dev
 	$(MAKE) --no-print-directory pythons
 
 # The fast part, for each save: about a minute on two cores.
+# A machine that keeps no compiled Python would compile each test anew in each worker, which takes longer than the tests.
+check: export PYTHONDONTWRITEBYTECODE :=
 check: .venv/dev
 	$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -n 2 -q -m "not slow and not processes"

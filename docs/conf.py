@@ -1,12 +1,14 @@
 """How Sphinx builds these pages: `make docs`, which fails at the first warning."""
 
 import re
+import sys
 from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
 
 import go_state
@@ -19,7 +21,6 @@ release = version = go_state.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
@@ -27,6 +28,7 @@ nitpicky = False
 
 html_theme = "furo"
 pygments_dark_style = "monokai"
+highlight_language = "none"  # of a block that does not say what it is: what is typed into a shell, and drawings
 html_title = "go_state"
 html_static_path = ["static"]
 html_css_files = ["pages.css"]
@@ -50,6 +52,7 @@ suppress_warnings = ["ref.python", "docutils"]
 def setup(app: Sphinx) -> None:
     """Tell Sphinx of what follows."""
     app.connect("autodoc-process-signature", without_making)
+    app.connect("autodoc-process-docstring", of_what_is_named)
     app.connect("autodoc-process-docstring", with_drawings)
     app.connect("autodoc-skip-member", without_insides)
     app.connect("doctree-read", link_names)
@@ -68,12 +71,42 @@ def without_making(
 
 
 # What the package's own parts use of an object, and nobody else.
-INSIDES = {"life", "host", "directory", "kept", "after_fork_in_child"}
+INSIDES = {
+    "life",
+    "host",
+    "directory",
+    "kept",
+    "after_fork_in_child",
+    "check_not_own",
+    "check_usable",
+    "journal_unread",
+    "page",
+}
+INSIDES |= {"rewrite_snapshots", "load_keyframe", "parts", "thread", "cursor", "slot", "log"}
+INSIDES |= {"Consumer.belongs_to", "CopiedStore.of_source", "DeadLetters.box", "Letter.failed_again"}
+INSIDES |= {f"Journal.{name}" for name in ("open", "end", "leave_to_parent", "rewrite", "is_read")}
+INSIDES |= {f"JsonCodec.{name}" for name in ("of_part", "of_shape", "types")} | {"KeyedApp.to_settle", "RecordStore.forget"}
+INSIDES |= {"RemoteValue.begin", "RemoteValue.end", "Watcher.is_end"}
+INSIDES |= {f"SimClock.{name}" for name in ("enter", "leave", "left", "monotonic", "sleep_until")}
 
 
 def without_insides(app: Sphinx, what: str, name: str, each: object, skip: bool, options: object) -> bool | None:
     """Leave out what is public only within the package."""
-    return True if name in INSIDES else None
+    whole = str(getattr(each, "__qualname__", getattr(getattr(each, "fget", None), "__qualname__", name)))
+    plain = str(getattr(each, "__doc__", "")).startswith("Alias for field number")  # a field, which the class's signature has
+    return True if plain or {name, whole} & INSIDES else None
+
+
+def of_what_is_named(app: Sphinx, what: str, name: str, each: object, options: object, lines: list[str]) -> None:
+    """Show what is said of a type or a constant where it is defined, and not what Python says of the class that it is of."""
+    last = name.rpartition(".")[2]
+    if what == "data":
+        for module in [module for module in sys.modules if module.startswith("go_state")]:
+            if getattr(sys.modules[module], last, None) is each:
+                analyzer = ModuleAnalyzer.for_module(module)
+                analyzer.analyze()
+                if found := analyzer.attr_docs.get(("", last)):
+                    lines[:] = found
 
 
 def with_drawings(app: Sphinx, what: str, name: str, each: object, options: object, lines: list[str]) -> None:
@@ -105,7 +138,23 @@ def link_names(app: Sphinx, page: nodes.document) -> None:
 
 
 # Words of the glossary that are more often a word like any other.
-PLAIN = {"app", "event", "key", "lost", "port", "record", "run", "settle", "step", "update", "value", "view"}
+PLAIN = {
+    "app",
+    "event",
+    "executor",
+    "interpreter",
+    "key",
+    "leader",
+    "lost",
+    "mark",
+    "part",
+    "port",
+    "record",
+    "run",
+    "settle",
+    "step",
+}
+PLAIN |= {"update", "value", "view"}
 TERMS = {
     term: re.compile(rf"(?<![\w-]){term}(?:e?s)?(?![\w-])", re.IGNORECASE)
     for term in re.findall(r"(?m)^([a-z][a-z -]*)$", (Path(__file__).parent / "glossary.md").read_text(encoding="utf-8"))
@@ -115,7 +164,8 @@ TERMS = {
 
 def link_terms(app: Sphinx, page: nodes.document) -> None:
     """Lead from the first use of a word on a page to the glossary."""
-    if app.env.docname in ("glossary", "changes", "index") or app.env.docname.startswith("reference/"):
+    others = {"why", "comparison", "coming_from_go", "performance"}  # which speak of what others mean by such words
+    if app.env.docname in {"glossary", "changes", "index"} | others or app.env.docname.startswith("reference/"):
         return
     left = dict(TERMS)
     for text in list(page.findall(nodes.Text)):

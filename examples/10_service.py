@@ -1,13 +1,17 @@
-"""A shop behind FastAPI: bodies are messages, an idempotency key counts once, a websocket shows the model, SIGTERM loses nothing.
+r"""A shop behind FastAPI: bodies are messages, an idempotency key counts once, a websocket shows the
+model, SIGTERM loses nothing.
 
 `python examples/10_service.py 8080 shop.lmdb`, then
 
-    curl -X POST localhost:8080/orders -H 'Idempotency-Key: a1' -H 'Content-Type: application/json' -d '{"item": "tea", "count": 2}'
+    curl -X POST localhost:8080/orders -H 'Idempotency-Key: a1' \
+        -H 'Content-Type: application/json' -d '{"item": "tea", "count": 2}'
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -64,32 +68,45 @@ def update(model: Shop, msg: Ordered) -> gs.Step[Shop, Ordered]:
     if len(recent) > REMEMBERED:
         answers, recent = answers.delete(recent[0]), recent[1:]
     stock = model.stock.set(order.item, left)
-    after = model.model_copy(update={"stock": stock, "receipts": receipt.number, "answers": answers, "recent": recent})
-    return after, [gs.Cmd.reply(receipt)]
+    changed = {"stock": stock, "receipts": receipt.number, "answers": answers, "recent": recent}
+    return model.model_copy(update=changed), [gs.Cmd.reply(receipt)]
 
 
 shop = gs.Program(init, update, name="shop")
 
 
+async def end_with(app: gs.App[Shop, Ordered]) -> None:
+    """Wait until the app has ended; if it has failed, end the process too: its supervisor starts it again."""
+    try:
+        await app.wait_async()
+    except Exception:
+        os.kill(os.getpid(), signal.SIGTERM)  # uvicorn ends; leaving the app's block raises the failure
+
+
 def make_api(path: str) -> FastAPI:
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
-        # Leaving the blocks, as after SIGTERM, takes what is queued through its turns and saves: uvicorn waits for it.
+        # Leaving the blocks, as after SIGTERM, takes what is queued through its turns and saves:
+        # uvicorn waits for it.
         async with AsyncExitStack() as stack:
             store = stack.enter_context(gs.LMDBStore(path))
             try:
                 starting = gs.start_async(shop, store=store, key="shop", durability="put")
                 api.state.app = await stack.enter_async_context(starting)
             except gs.errors.LeaseHeld:  # as with `uvicorn --workers 2`: each process has the whole program
-                raise RuntimeError(f"{path} is served by another process: start one worker, and only one") from None
+                why = f"{path} is served by another process: start one worker, and only one"
+                raise RuntimeError(why) from None
+            watching = asyncio.create_task(end_with(api.state.app))
             yield
+        await watching
 
     api = FastAPI(lifespan=lifespan)
 
     @api.post("/orders")
     async def post(order: Order, idempotency_key: Annotated[str, Header()]) -> Receipt:
         # The answer comes once the order is on disk; after a lost answer the same key gets the same one.
-        receipt: Receipt | None = await api.state.app.ask_async(Ordered(order=order, key=idempotency_key), timeout=5)
+        ordered = Ordered(order=order, key=idempotency_key)
+        receipt: Receipt | None = await api.state.app.ask_async(ordered, timeout=5)
         if receipt is None:
             raise HTTPException(409, "there is not enough left")
         return receipt
@@ -105,7 +122,7 @@ def make_api(path: str) -> FastAPI:
         async with asyncio.TaskGroup() as tasks:
             showing = tasks.create_task(show())
             try:
-                await socket.receive_text()  # nothing is expected: this notices that the client, or uvicorn, closes
+                await socket.receive_text()  # nothing is expected: it sees the client, or uvicorn, close
             except WebSocketDisconnect:
                 pass
             finally:

@@ -1,8 +1,10 @@
-"""The flights of 01_flights.py through a Kafka topic of 8 partitions: three workers, of which one is killed and one stopped midway.
+"""The flights of 01_flights.py through a Kafka topic of 8 partitions: three workers, of which one is
+killed and one stopped midway.
 
-`python examples/15_kafka.py 127.0.0.1:9092` writes the flights into a topic, starts the workers, does them harm, and prints the same
-table. A worker alone is `python examples/15_kafka.py 127.0.0.1:9092 --work TOPIC`: start it as often as you like, on as many machines
-as share a Postgres; here they share an LMDB file. `make demo-kafka` starts a broker for it.
+`python examples/15_kafka.py 127.0.0.1:9092` writes the flights into a topic, starts the workers, does
+them harm, and prints the same table. A worker alone is `python examples/15_kafka.py 127.0.0.1:9092
+--work TOPIC`: start it as often as you like, on as many machines as share a Postgres; here they share
+an LMDB file. `make demo-kafka` starts a broker for it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ try:
     from confluent_kafka.admin import AdminClient
     from confluent_kafka.cimpl import NewTopic
 except ImportError:
-    sys.exit('This example needs extras: pip install "go-state[cli,kafka,persistent]" (make demo-kafka does it)')
+    sys.exit('pip install "go-state[cli,kafka,persistent]" first (make demo-kafka does it)')
 
 import go_state as gs
 
@@ -35,7 +37,12 @@ def work(servers: str, topic: str, path: str) -> None:
     flights = gs.sources.Kafka(topic, one.Flight, group="airlines", servers=servers, settings=SETTINGS)
     with gs.LMDBStore(path) as store, gs.signals() as stop:
         gs.aggregate(
-            one.airlines, flights, store=store, key=lambda msg: msg.carrier, snapshots=gs.Snapshots(seconds=0.5), stop=stop
+            one.airlines,
+            flights,
+            store=store,
+            key=lambda msg: msg.carrier,
+            snapshots=gs.Snapshots(seconds=0.5),
+            stop=stop,
         )
 
 
@@ -72,11 +79,13 @@ def main(servers: str, path: str) -> None:
 
 def produce(servers: str, topic: str) -> int:
     """Write all flights into a new topic and return how many they are."""
-    admin = AdminClient({"bootstrap.servers": servers})  # which gives up what it was asked for if it is collected
+    admin = AdminClient({"bootstrap.servers": servers})  # gives up what it was asked for if it is collected
     admin.create_topics([NewTopic(topic, 8, 1)])[topic].result(30)
-    producer = Producer({"bootstrap.servers": servers, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000})
+    settings = {"bootstrap.servers": servers, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000}
+    producer = Producer(settings)
     total = 0
-    for flight in gs.sources.CSV(one.flights_data() / "flights.csv.zip", one.Flight, missing=("", "NA")).read():
+    data = one.flights_data() / "flights.csv.zip"
+    for flight in gs.sources.CSV(data, one.Flight, missing=("", "NA")).read():
         value = {name: getattr(flight, name) for name in one.Flight.__slots__}
         producer.produce(topic, json.dumps(value), value["carrier"])
         total += 1

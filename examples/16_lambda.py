@@ -1,10 +1,12 @@
-"""A Lambda function that reads a Kinesis stream: `handler` is what AWS calls; here it is given events made by hand.
+"""A Lambda function that reads a Kinesis stream: `handler` is what AWS calls; here it is given events
+made by hand.
 
     python examples/16_lambda.py
 
-The event source mapping needs FunctionResponseTypes=["ReportBatchItemFailures"] and a ParallelizationFactor of 1. What is in the store
-is never processed again, whatever Lambda gives a second time, and a record that fails is named, so that what came before it is kept.
-In AWS the store is a Postgres that all invocations share: `gs.PostgresStore(os.environ["DATABASE"])`.
+The event source mapping needs FunctionResponseTypes=["ReportBatchItemFailures"] and a
+ParallelizationFactor of 1. What is in the store is never processed again, whatever Lambda gives a
+second time, and a record that fails is named, so that what came before it is kept. In AWS the store is
+a Postgres that all invocations share: `gs.PostgresStore(os.environ["DATABASE"])`.
 """
 
 from __future__ import annotations
@@ -78,7 +80,10 @@ def event_of(first: int, *sales: object) -> dict[str, Any]:
             {
                 "eventSourceARN": "arn:aws:kinesis:eu-west-1:123456789012:stream/sales",
                 "eventID": f"shardId-000000000000:{number}",
-                "kinesis": {"sequenceNumber": str(number), "data": base64.b64encode(json.dumps(sale).encode()).decode()},
+                "kinesis": {
+                    "sequenceNumber": str(number),
+                    "data": base64.b64encode(json.dumps(sale).encode()).decode(),
+                },
             }
             for number, sale in enumerate(sales, first)
         ]
@@ -87,9 +92,11 @@ def event_of(first: int, *sales: object) -> dict[str, Any]:
 
 def main() -> None:
     good = event_of(100, {"shop": "north", "cents": 500}, {"shop": "south", "cents": 250})
-    bad = event_of(102, {"shop": "north", "cents": 100}, {"shop": "south", "cents": "many"}, {"shop": "north", "cents": 1})
+    one, many = {"shop": "north", "cents": 100}, {"shop": "south", "cents": "many"}
+    bad = event_of(102, one, many, {"shop": "north", "cents": 1})
     mended = event_of(103, {"shop": "south", "cents": 50}, {"shop": "north", "cents": 1})
-    for name, event in (("two sales", good), ("the same again", good), ("one is no sale", bad), ("mended", mended)):
+    events = [("two sales", good), ("the same again", good), ("one is no sale", bad), ("mended", mended)]
+    for name, event in events:
         print(name)
         print(" ", handler(event, Context()))
     for shop in ("north", "south"):

@@ -1,12 +1,14 @@
-"""A worker that reads a Kinesis stream, together with as many others as there are: start it as often as you like.
+"""A worker that reads a Kinesis stream, together with as many others as there are: start it as often as
+you like.
 
     pip install "go-state[kinesis,postgres]"
     python examples/17_kinesis.py sales postgresql://localhost/shops
 
-Each worker has as many shards as the others, agreed on in the store; one that dies is replaced after ten seconds, and one that is
-ended by Ctrl-C or SIGTERM saves and hands its shards over. Every sale is counted once, in the order of its shard, through splits and
-merges too. AWS is found as boto3 finds it: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL. A path in place of the URL is an LMDB file, which
-the workers of one machine can share.
+Each worker has as many shards as the others, agreed on in the store; one that dies is replaced after
+ten seconds, and one that is ended by Ctrl-C or SIGTERM saves and hands its shards over. Every sale is
+counted once, in the order of its shard, through splits and merges too. AWS is found as boto3 finds it:
+AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL. A path in place of the URL is an LMDB file, which the workers
+of one machine can share.
 """
 
 from __future__ import annotations

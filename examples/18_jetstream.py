@@ -1,12 +1,15 @@
-"""A worker that reads a JetStream stream, together with as many others as there are: start it as often as you like.
+r"""A worker that reads a JetStream stream, together with as many others as there are: start it as often
+as you like.
 
     pip install "go-state[nats]"
-    nats stream add SALES --subjects "sales.*" --transform-source "sales.*" --transform-destination "sales.{{partition(8,1)}}.{{wildcard(1)}}"
+    nats stream add SALES --subjects "sales.*" --transform-source "sales.*" \
+        --transform-destination "sales.{{partition(8,1)}}.{{wildcard(1)}}"
     python examples/18_jetstream.py nats://localhost:4222 shops.lmdb
 
-The subject transform makes eight subjects of the shops' names, sales.0.> to sales.7.>; each is read by one worker at a time, in order.
-Nothing is acknowledged and nothing delivered again: what was not saved is read again from its position. So every sale is counted once,
-whichever worker is killed, and whenever the server is started again.
+The subject transform makes eight subjects of the shops' names, sales.0.> to sales.7.>; each is read by
+one worker at a time, in order. Nothing is acknowledged and nothing delivered again: what was not saved
+is read again from its position. So every sale is counted once, whichever worker is killed, and whenever
+the server is started again.
 """
 
 from __future__ import annotations

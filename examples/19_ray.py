@@ -1,10 +1,11 @@
-"""One file, worked on by four processes of Ray, each with the keys of its part; one that dies begins again where it has saved.
+"""One file, worked on by four processes of Ray, each with the keys of its part; one that dies begins
+again where it has saved.
 
     pip install ray
     python examples/19_ray.py
 
-For an `update` that takes its time: every process reads all of the file, and skips the keys of the others. On several machines the
-store is a Postgres, and the file lies where all of them can read it.
+For an `update` that takes its time: every process reads all of the file, and skips the keys of the
+others. On several machines the store is a Postgres, and the file lies where all of them can read it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def work(folder: Path, part: int) -> int:
     with gs.LMDBStore(folder / "shops.lmdb") as store:
         first = not (folder / f"tried {part}").exists()
         (folder / f"tried {part}").touch()
-        gs.aggregate(shops, sales, store=store, key=shop_of, snapshots=gs.Snapshots(every=100), limit=1000 if first else None)
+        limit = 1000 if first else None
+        gs.aggregate(shops, sales, store=store, key=shop_of, snapshots=gs.Snapshots(every=100), limit=limit)
         if first:
             os._exit(1)
     return part

@@ -11,7 +11,7 @@
     ... and ask its history     replay, verify, to_test, check_store; gs.history: first, steps, compare, rebuild, peek
     Fold something around it    gs.middleware, Denied
     Run it over a source        batch, batch_async, Result; gs.sources: CSV, JSONLines, progress
-    ... read by many            gs.sources: Kinesis, KinesisEvent, JetStream, part; Leases
+    ... read by many            gs.sources: Kafka, Kinesis, KinesisEvent, JetStream, Partitions, part; Leases
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
     ... and see how far it is   positions
     End it early                signals, StopSwitch

@@ -8,13 +8,14 @@ Each is a protocol: an object with these methods will do; it does not have to in
     Source, Reading, Position       a stream that can be read on from a position
     Undecoded                       what it gives in place of a record that is not a message
     AsyncSource, AsyncReading       the same on an event loop
-    PartitionedSource, AsyncPartitionedSource   a source of many partitions, of which a process has some; what it reads and tells:
-    PartitionedReading, Holder, AsyncPartitionedReading, AsyncHolder
+    PartitionedSource               a source of many partitions, of which a process has some
+    PartitionedReading, Holder      what it reads, and whom it tells of partitions that come and go
+    AsyncPartitionedSource, AsyncPartitionedReading, AsyncHolder        the same on an event loop
     Openable, OpenedSource          a source whose stream may be replaced at any moment, such as a file
-    History, Entry, Span            messages by position, of which the tools of gs.history ask their questions
+    History, Entry, Span            messages by position, for the tools of gs.history
     Producer, Consumer              a queue of your own: put; get, commit, rollback
     Clock                           the time of a run
-    Value, Watcher                  a value of which everybody sees the newest, such as gs.Value, and one reader of it
+    Value, Watcher                  a value of which everybody sees the newest, and one reader of it
     Switch                          something with is_set(), which asks a batch to end
 """
 

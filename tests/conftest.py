@@ -19,13 +19,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 _BESIDE_A_SERVER = re.compile(r"\[(.*\W)?(file|lmdb|memory)\b")  # the cases of a test of several stores that need none
+_WITH_A_SERVER = re.compile(r"\[(.*\W)?postgres\b")  # those that ask for one while they run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses a server as `processes`: that it is there takes seconds."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        if any(name.endswith("_server") for name in fixtures) and not _BESIDE_A_SERVER.search(item.name):
+        has_server = any(name.endswith("_server") for name in fixtures) and not _BESIDE_A_SERVER.search(item.name)
+        if has_server or _WITH_A_SERVER.search(item.name):
             item.add_marker(pytest.mark.processes)
 
 

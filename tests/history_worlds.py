@@ -160,7 +160,7 @@ class World:
 class Worlds:
     """Makes histories of the messages; what they need is closed in the end."""
 
-    def __init__(self, folder: Path, server: PostgresServer) -> None:
+    def __init__(self, folder: Path, server: Callable[[], PostgresServer]) -> None:
         self.folder = folder
         self.server = server
         self.ends = ExitStack()
@@ -188,9 +188,10 @@ class Worlds:
 
     def store(self, kind: str) -> Any:
         if kind == "postgres":
-            schema = self.server.fresh_schema()
-            store: Any = gs.PostgresStore(self.server.dsn, schema=schema)
-            self.ends.callback(self.server.forget, schema)
+            server = self.server()  # which is started for those that need it alone
+            schema = server.fresh_schema()
+            store: Any = gs.PostgresStore(server.dsn, schema=schema)
+            self.ends.callback(server.forget, schema)
         else:
             store = gs.LMDBStore(self.folder / "world.lmdb")
         return self.ends.enter_context(store)

@@ -16,9 +16,8 @@ class Interrupt:
         self.came = False
 
     def __call__(self, frame: Any, event: str, argument: Any) -> None:
-        if (
-            frame.f_code.co_name == "<genexpr>"
-        ):  # one that is left early ends in its deallocation, where an exception is nobody's
+        # A generator that is left early ends in its deallocation, and `_remove` is what a WeakSet is told of one: no caller has either.
+        if frame.f_code.co_name in ("<genexpr>", "_remove"):
             return
         if event in ("call", "c_return") and frame.f_code is not Interrupt.__exit__.__code__:
             self.left -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import re
 import shlex
@@ -58,6 +59,9 @@ def test_code_fits_a_page() -> None:
             r"^```(.*?)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
         ):
             wide += [f"{page.name}: {line}" for line in block.splitlines() if len(line) > 108 and not kind.startswith("{")]
+        for shown in re.findall(r"{literalinclude} (\S+)", page.read_text(encoding="utf-8")):
+            example = page.parent / shown
+            wide += [f"{shown}: {line}" for line in example.read_text(encoding="utf-8").splitlines() if len(line) > 110]
     assert wide == []
 
 
@@ -111,6 +115,29 @@ def test_the_reference_has_every_public_name() -> None:
     assert missing == []
 
 
+def test_help_shows_put_as_it_is_used() -> None:
+    """Any number of messages: how the code takes the first of them apart is no concern of whoever reads it."""
+    assert (
+        str(inspect.signature(gs.Buffer.put)) == str(inspect.signature(gs.Journal.put)) == "(self, *messages: 'Msg') -> 'None'"
+    )
+
+
+def public() -> list[tuple[str, str]]:
+    """Return the docstrings of all public classes and functions, and of their public methods, by name."""
+    modules = [gs, *(each for name in gs.__all__ if isinstance(each := getattr(gs, name), ModuleType))]
+    found = {f"{module.__name__}.{name}": getattr(module, name) for module in modules for name in module.__all__}
+    for name, each in list(found.items()):
+        if isinstance(each, type):
+            found |= {f"{name}.{member}": of for member, of in vars(each).items() if not member.startswith("_")}
+    return [(name, each.__doc__ or "") for name, each in found.items() if not isinstance(each, ModuleType)]
+
+
+def test_docstrings_do_not_send_readers_into_the_source() -> None:
+    """No file of the package is named; the folders' own docstrings, which are for contributors, do that."""
+    assert len(public()) > 400
+    assert [name for name, text in public() if re.search(r"\w\.py\b|`\w+/\w+`", text) and name != "go_state.to_test"] == []
+
+
 def test_the_options_are_explained_once() -> None:
     """Each keyword of a mode has a row; one that modes take in two ways has two."""
     rows = re.findall(r"^\| `(\w+)` \|", REFERENCE["options.md"], flags=re.MULTILINE)
@@ -129,10 +156,11 @@ def test_every_word_of_the_glossary_is_used() -> None:
     assert sorted(set(TERMS)) == TERMS
 
 
-def test_the_words_that_concepts_explains_are_in_the_glossary() -> None:
-    """What that page sets in bold type it explains."""
-    bold = re.findall(r"\*\*([a-z][\w -]+)\*\*", (DOCS / "concepts.md").read_text(encoding="utf-8"))
-    assert len(bold) > 20
+def test_the_words_that_pages_explain_are_in_the_glossary() -> None:
+    """What a page sets in bold type within a sentence it explains; a bold beginning is a heading of its paragraph."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    bold = re.findall(r"\*\*([a-z][\w -]+)\*\*", text)
+    assert len(bold) > 40
     assert [word for word in bold if word not in TERMS and word.rstrip("s") not in TERMS] == []
 
 

@@ -207,6 +207,7 @@ def test_demo_through_kafka_prints_the_same_table(tmp_path: Path) -> None:
     assert jetblue_by_hand() in " ".join(ended.stdout.split())
 
 
+@pytest.mark.processes
 def test_the_flights_have_a_name_for_the_command(tmp_path: Path) -> None:
     """`go-state inspect flights:airlines` finds the program of 01_flights.py."""
     said = subprocess.run(

@@ -50,6 +50,7 @@ with gs.LMDBStore(sys.argv[1]) as store:
 """
 
 
+@pytest.mark.processes
 def test_a_system_that_is_not_posix_has_all_but_the_lease_of_a_file(tmp_path: Path) -> None:
     """Without fork and flock everything imports and models are kept; a journal in a file says why it cannot be written."""
     command = [sys.executable, "-c", WITHOUT_POSIX, str(tmp_path / "s")]

@@ -7,6 +7,7 @@ the state that the buffer shares with its consumers.
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -21,7 +22,7 @@ from go_state.buffer.statistics import BufferStatistics
 from go_state.core.errors import TimedOut, UsageError
 from go_state.system.forks import at_fork
 from go_state.waking.deadlines import deadline
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 
 Msg = TypeVar("Msg")
 
@@ -147,6 +148,10 @@ def check_own(log: Log[Msg], called: str, consumer: object) -> Consumer[Msg]:
     else:
         found = "None" if consumer is None else f"a {type(consumer).__qualname__}"
     raise UsageError(f"{called}() takes an open consumer of this buffer, not {found}")
+
+
+# What `help` and the reference show of `put`: (*messages). That its first message is apart saves the tuple of the rest.
+vars(Buffer.put)["__signature__"] = inspect.signature(Buffer.put_async)
 
 
 def close_log(log: Log[Msg], timeout: float | None) -> None:

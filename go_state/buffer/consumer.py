@@ -175,7 +175,8 @@ class Consumer(Generic[Msg]):
     def range(self, fn: Callable[[int, Msg], object], *, wait: bool = True) -> None:
         """Call `fn(index, message)` for each message and commit it, until `fn` returns False or the buffer ends.
 
-        Without `wait` it ends when there is nothing to read. An exception of `fn` rolls that message back and passes on.
+        With `wait=False` it ends when there is nothing to read. An exception of `fn` rolls that message back and passes on. Raises
+        `UsageError` if `fn` is no function.
         """
         if not callable(fn) or inspect.iscoroutinefunction(fn):  # even if there is no message to call it for
             found = "a coroutine function" if callable(fn) else "None" if fn is None else f"a {type(fn).__qualname__}"
@@ -199,7 +200,8 @@ class Consumer(Generic[Msg]):
     def transaction(self, timeout: float | None = None) -> Transaction[Msg]:
         """Return a block around one message: `with consumer.transaction() as message:`, or `async with`.
 
-        The message is committed when the block ends, and rolled back when it ends by an exception.
+        The message is committed when the block ends, and rolled back when it ends by an exception. Entering raises as `get` does,
+        `TimedOut` after `timeout` seconds.
         """
         return Transaction(self, timeout)
 

@@ -56,22 +56,7 @@ class Cursor(Generic[Msg]):
     def take(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages without waiting; an empty list if there is none. Raises `Lagged`, and `Closed` after `close`."""
         with self.log.lock:
-            return self.take_locked(limit)
-
-    def take_locked(self, limit: int) -> list[Msg]:
-        """Do the same. Lock held."""
-        if limit < 1:
-            raise UsageError(f"take() reads at least one message, not {limit}")
-        if self.closed:
-            raise UsedAfterClose("this consumer is closed")
-        log = self.log
-        log.absorb()
-        retained, position = log.retained, self.position
-        if position < retained.start:
-            raise Lagged(retained.start - position, retained.start)
-        messages = retained.read(position, limit)
-        self.position = position + len(messages)
-        return messages
+            return self.log.take(self, limit)
 
     def diff(self) -> int:
         """Return, to any thread, how many messages there are yet to read."""

@@ -28,8 +28,8 @@ from typing import Any, Generic, TypeVar
 
 from go_state.buffer.retained import Owner, Place, Retained, take_out
 from go_state.buffer.retention import Retention, drop_committed, keep_all
-from go_state.buffer.statistics import Backlog, BufferStatistics, EntryTimes, ReaderStatistics
-from go_state.core.errors import Full, UsageError, UsedAfterClose
+from go_state.buffer.statistics import STEP, Backlog, BufferStatistics, EntryTimes, ReaderStatistics
+from go_state.core.errors import Full, Lagged, UsageError, UsedAfterClose
 from go_state.system.forks import belongs_to_parent
 from go_state.system.locks import Lock, is_held_here
 from go_state.waking.waker import Waker
@@ -81,7 +81,7 @@ class Log(Generic[Msg]):
         # Guards everything below, and the removal of entries from the inbox. It knows whose it is: see `attend`.
         self.lock: Lock = threading.RLock()
         self.retained = retained
-        self.times = EntryTimes(ages=in_memory)
+        self.times = EntryTimes()
         self.cursors: list[Place] = []  #: of the open readers
         self.sleepers: list[Waker] = []  #: of sleeping readers; whoever wakes them takes them out, with the lock or without
         self._in_memory = in_memory
@@ -195,7 +195,10 @@ class Log(Generic[Msg]):
 
     def note(self, when: float) -> None:
         """Note when the next message to be retained entered. Lock held."""
-        self.times.note(self.retained.end, when, self.retained.start)
+        if self._in_memory:
+            self.times.note(self.retained.end, when, self.retained.start)
+        elif not (rates := self.times.rates) or when - rates[-1][1] >= STEP:
+            rates.append((self.retained.end, when))
 
     # ------------------------------------------------------------------ waking
 
@@ -218,8 +221,7 @@ class Log(Generic[Msg]):
             if owner is not None:
                 self.share()
             retained = self.retained
-            # Not dated: its put is on its way to `attend`, so it is new.
-            self.times.note(retained.end, entered if dated else self.clock(), retained.start)
+            self.note(entered if dated else self.clock())  # not dated: its put is on its way to `attend`, so it is new
             retained.take_in(self.inbox, count)
         self._cut = self.closed
 
@@ -245,6 +247,20 @@ class Log(Generic[Msg]):
         self.absorb()
         self.on_commit()
         return self.retained
+
+    def take(self, cursor: Place, limit: int) -> list[Msg]:
+        """Read up to `limit` messages at the cursor, which moves behind them; see `Cursor.take`. Lock held."""
+        if limit < 1:
+            raise UsageError(f"take() reads at least one message, not {limit}")
+        if cursor.closed:
+            raise UsedAfterClose("this consumer is closed")
+        self.absorb()
+        retained, position = self.retained, cursor.position
+        if position < retained.start:
+            raise Lagged(retained.start - position, retained.start)
+        messages = retained.read(position, limit)
+        cursor.position = position + len(messages)
+        return messages
 
     def on_commit(self) -> None:
         """Forget what every reader has committed, and wake who waits for all to be committed. Lock held."""

@@ -49,7 +49,7 @@ class OwnChunk(Generic[Msg]):
         """Read up to `limit` messages, as `Cursor.take` does; `own` is what the caller may append to from now on, if that is anything."""
         log = self._log
         with log.lock:
-            messages = self.cursor.take_locked(limit)
+            messages = log.take(self.cursor, limit)
             if self.cursor.committed - log.retained.start >= TRIM_STEP or log.closers:  # also of turns that needed no `settle`
                 log.on_commit()
             if messages:

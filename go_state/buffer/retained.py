@@ -14,6 +14,7 @@ class Place(Protocol):
     position: int  #: the position that is read next
     committed: int  #: the first position that is not committed
     name: str  #: under which a journal keeps `committed`; empty for all others
+    closed: bool
 
 
 class Owner(Protocol[Msg]):

@@ -49,7 +49,8 @@ class Trimming(NamedTuple):
 def fixed(maximum: int, target: int | None = None, *, callback: Callable[[Trimming], object] | None = None) -> Retention:
     """Keep at most `maximum` messages: beyond that trim to `target` (by default the maximum), committed or not.
 
-    `callback` sees each trimming before it happens. A reader that was trimmed past gets `Lagged` and can `seek`.
+    `callback` sees each trimming before it happens. A reader that was trimmed past gets `Lagged` and can `seek`. Raises
+    `UsageError` for sizes that contradict each other.
 
     >>> fixed(4, 2)(5, [0])
     3

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from go_state.buffer.log import Log
 from go_state.core.errors import ConcurrentGet
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 
 if TYPE_CHECKING:
     from go_state.waking.waker import Waker

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-_AGE_STEP = 0.01  # seconds: what entered within so short a time shares one note of when, which bounds the notes by time
+STEP = 0.01  # seconds: what entered within so short a time shares one note of when, which bounds the notes by time
 _RATE_NOTES = 128  # the rate is the mean over at most this many notes
 
 
@@ -45,16 +45,14 @@ class Backlog(NamedTuple):
 class EntryTimes:
     """Sparse notes of when messages entered, each a (position, seconds). The log's lock guards all but `note_late`.
 
-    A note is made at most every 10 ms, so their number is bounded by time, not by the number of messages. Without `ages` only the
-    rate is noted, as for a journal, whose messages' times are on disk.
+    A note is made at most every 10 ms, so their number is bounded by time, not by the number of messages. Of a journal, whose messages'
+    times are on disk, the log itself notes the `rates` alone.
     """
 
-    def __init__(self, *, ages: bool = True) -> None:
-        self._notes_ages = ages
+    def __init__(self) -> None:
         self.ages: deque[tuple[int, float]] = deque()  #: as far back as the oldest retained message
-        self._rates: deque[tuple[int, float]] = deque(
-            maxlen=_RATE_NOTES
-        )  # the newest, kept although their messages are trimmed
+        #: The newest, kept although their messages are trimmed.
+        self.rates: deque[tuple[int, float]] = deque(maxlen=_RATE_NOTES)
         self._late: list[tuple[int, float]] = []  # of messages that found others in the inbox
 
     def note_late(self, position: int, now: float) -> None:
@@ -63,23 +61,19 @@ class EntryTimes:
         It does so seldom, or putting would outrun a reader that takes in the notes.
         """
         late = self._late  # a reader may take the list away at any time; then a note is lost
-        if not late or now - late[-1][1] >= _AGE_STEP:
+        if not late or now - late[-1][1] >= STEP:
             late.append((position, now))
 
     def note(self, position: int, when: float, start: int) -> None:
         """Note when the next message to be retained entered; `start` is the oldest position still retained."""
-        if not self._notes_ages:
-            if not self._rates or when - self._rates[-1][1] >= _AGE_STEP:
-                self._rates.append((position, when))
-            return
         ages, late = self.ages, self._late
         self._late = []
         for at, entered in [(position, when), *late]:
-            if not ages or entered - ages[-1][1] >= _AGE_STEP:
+            if not ages or entered - ages[-1][1] >= STEP:
                 while len(ages) > 1 and ages[1][0] <= start:
                     ages.popleft()
                 ages.append((at, entered))
-                self._rates.append((at, entered))
+                self.rates.append((at, entered))
 
     def age(self, start: int, now: float) -> float:
         """Return how long ago the message at `start`, the oldest retained, entered."""
@@ -87,5 +81,5 @@ class EntryTimes:
 
     def rate(self, end: int, now: float) -> float:
         """Return how many messages a second entered lately."""
-        first, since = self._rates[0] if self._rates else (end, now)
+        first, since = self.rates[0] if self.rates else (end, now)
         return (end - first) / (now - since) if now > since else 0.0

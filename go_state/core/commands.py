@@ -116,10 +116,11 @@ class Cmd(Generic[Msg]):
         `thread=True` a plain one runs in a thread: both begin after the commit, their message enters when they are done, and an
         exception is for `on_error` to decide. With `err` an exception is the message `err(Failure(kind, text))` instead.
 
-        Of the commands with one `key` one is running at a time, and `Cmd.cancel(key)` ends it; `busy` says what becomes of the next.
-        One that takes the place of the running one ends it at the commit, whether it succeeds or its failure becomes a message.
-        `timeout` is in seconds, for all tries of `retry` together. These keyword arguments are those of `How`, which is what
-        `how` has. Raises `ProgramError` for what cannot be performed.
+        How it is performed is said by `how`: `key`, `busy`, `thread`, `timeout`, `retry`. Of the commands with one `key` one runs at a
+        time, and `Cmd.cancel(key)` ends it; the next takes its place with `busy="replace"`, the default, waits for its end with "queue",
+        and is left out with "skip". One that takes the place of the running one ends it at the commit, whether it succeeds or its
+        failure becomes a message. In an aggregate with a model for each key all models share one run, and so the keys of commands.
+        `timeout` is in seconds, for all tries of `retry`, a `Retry`, together. Raises `ProgramError` for what cannot be performed.
         """
         if not callable(fn):
             hint = "pass the function itself, and its arguments after it"
@@ -148,7 +149,7 @@ class Cmd(Generic[Msg]):
     @staticmethod
     def cancel(key: Hashable = None) -> Cmd[Any]:
         """End the command with the key, also one that has not begun; without a key, all of the child that the command belongs to,
-        as `Cmd.map` makes it, or of the whole program. Nothing enters the queue from what was cancelled.
+        as `Cmd.map` makes it, or of the whole program, with all the models of an aggregate. Nothing enters the queue from what was cancelled.
         """
         return Cancel(checked_key(key))
 
@@ -168,7 +169,8 @@ class Cmd(Generic[Msg]):
     def map(commands: Iterable[Command[Child]] | None, wrap: Callable[..., Sent], *leading: object) -> list[Command[Sent]]:
         """Make a child's commands the parent's: each message `m` becomes `wrap(*leading, m)`.
 
-        The list has the length of the child's, `None` stays `None`, and a child that sends nothing still sends nothing.
+        The list has the length of the child's, `None` stays `None`, and a child that sends nothing still sends nothing. Raises
+        `ProgramError` if `wrap` is no function, or the commands are none.
         """
         if not callable(wrap):
             raise ProgramError(f"Cmd.map wraps each message by a function or class, not by a {type(wrap).__qualname__}")

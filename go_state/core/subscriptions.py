@@ -50,7 +50,7 @@ class Sub(Generic[Msg]):
     @staticmethod
     def every(seconds: float, message: object, *, key: Hashable = None) -> Sub[object]:
         """Send the message, or what the function makes, every `seconds`. A beat that is too late is left out, and so is one that
-        comes while the one before still waits in the queue.
+        comes while the one before still waits in the queue. Raises `ProgramError` for a number that is not greater than 0.
         """
         if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
             raise ProgramError(f"the time of Sub.every is a number of seconds greater than 0, not {number_or_kind(seconds)}")
@@ -71,7 +71,7 @@ class Sub(Generic[Msg]):
     def at(when: float, message: object, *, key: Hashable = None) -> Sub[object]:
         """Send the message, or what the function makes, once at the time `when`, in seconds since 1970 (UTC), or at once if that is
         over. The system's clock counts: if it is set back meanwhile the message waits for its time, and if it is set forward, or went
-        on while the machine slept, the run notices when its wait next ends.
+        on while the machine slept, the run notices when its wait next ends. Raises `ProgramError` for a `when` that is no number.
         """
         if type(when) not in (int, float) or when != when:
             raise ProgramError(

@@ -167,7 +167,7 @@ class DeadLetters:
             tally.failed += 1
 
     def drop(self, *ids: str) -> int:
-        """Remove the letters of these `ids`, and return how many there were."""
+        """Remove the letters of these `ids`, and return how many there were; `UsageError` without any."""
         if not ids:
             raise UsageError("say which letters to drop, by their ids, or drop_all()")
         return self.box.delete(ids)

@@ -14,7 +14,7 @@ from go_state.storage.backends.record_store import RecordStore
 from go_state.storage.codec.codecs import message_codec
 from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.codec.program_types import message_type, migrations_of
-from go_state.storage.records.block import Block
+from go_state.storage.records.layout import Block
 from go_state.storage.snapshots.snapshot import Schema, is_envelope, read_envelope
 from go_state.storage.types.compatibility import WHOLE, Change, changes
 from go_state.storage.types.description import Description

@@ -55,7 +55,7 @@ class ChangeLog:
 
 
 def authorise(rule: Rule) -> Callable[[Proposal[object, object]], Generator[None, object, None]]:
-    """Deny what `rule(model, message)` does not allow: it returns True, or False, or the reason why not.
+    """Deny, with `Denied`, what `rule(model, message)` does not allow: it returns True, or False, or the reason why not.
 
     The rule is part of the program: it looks at nothing else, for a replay asks it again.
     """
@@ -73,7 +73,8 @@ def expire(field: str, older_than: float, *, at: Callable[[Any], float]) -> Call
     """Drop the entries of a tuple, list or mapping field whose time, `at(entry)`, is more than `older_than` seconds before the message's.
 
     They are dropped before update, which does not see them, and from what update makes. The clock is the time at which the message
-    entered, so a replay drops the same ones; nothing is dropped while no message comes. The model is a dataclass.
+    entered, so a replay drops the same ones; nothing is dropped while no message comes. The model is a dataclass;
+    one without the field, and an `older_than` that is no number, raise `UsageError`.
     """
     if not isinstance(older_than, (int, float)) or not older_than >= 0:
         raise UsageError(f"older_than is a number of seconds, not {older_than!r}")

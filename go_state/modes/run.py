@@ -41,8 +41,8 @@ def run(program: Program[Model, Msg], buffer: Log[Msg] | None = None, **options:
 
     With a `store` and a `key` the run is durable: its queue is `store.journal(key)`, which is opened unless it is given as
     `buffer` (a journal that was closed already, to be drained, has to be given: another one would wait for messages). A run of a
-    journal is always durable, and needs neither: the journal knows its store and its name. A message reaches update only once it
-    is on disk, and after any crash the program goes on from its newest snapshot and the messages after it, which are replayed
+    journal is always durable, and needs neither: the journal knows its store and its name. What others send reaches update only once
+    it is on disk, and after any crash the program goes on from its newest snapshot and the messages after it, which are replayed
     silently up to where it had come. Messages that were set aside are passed over for good.
 
     The run ends when no command is running any more, and cancels the running ones when it fails.

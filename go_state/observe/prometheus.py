@@ -72,8 +72,8 @@ class Prometheus:
         go_state_leases_held                 gauge      program
         go_state_leases_lost_total           counter    program
         go_state_partitions_held             gauge      program, source
-        go_state_partition_lag               gauge      program, source, partition: records that had no turn yet
-        go_state_partition_age               gauge      program, source, partition: seconds since its last record was written
+        go_state_partition_lag               gauge      program, source, partition: records without a turn yet
+        go_state_partition_age               gauge      program, source, partition: seconds, of its last record
         go_state_partition_save_seconds      histogram  program, source
         go_state_partitions_fenced_total     counter    program, source
         go_state_partition_gaps_total        counter    program, source

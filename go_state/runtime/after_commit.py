@@ -11,7 +11,7 @@ the run and not the turn, which is committed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from go_state.runtime.flow.waits import Wait
 
@@ -19,6 +19,10 @@ Model_contra = TypeVar("Model_contra", contravariant=True)
 Model = TypeVar("Model")
 Part = TypeVar("Part")
 Whole = TypeVar("Whole")
+
+
+LoopHooks: TypeAlias = "list[Callable[[Any], Wait | None]]"
+"""What a loop calls after a commit, before the view, of whatever model it has. It may be added to from any thread."""
 
 
 class AfterCommit(Protocol[Model_contra]):
@@ -51,12 +55,11 @@ class Hooks(NamedTuple, Generic[Model]):
     subscriptions: FollowsModels[Model] | None = None
     middleware: AfterCommit[Model] | None = None
     observers: AfterCommit[Model] | None = None
-    replies: AfterCommit[Model] | None = None
     view: Callable[[Model], object] | None = None  # what it returns is ignored
 
-    def in_order(self) -> tuple[Callable[[Model], Wait | None], ...]:
+    def in_order(self) -> LoopHooks:
         """Return what is called before the view, without what there is not."""
-        return tuple(hook.committed for hook in self[:4] if hook is not None)
+        return [hook.committed for hook in (self.subscriptions, self.middleware, self.observers) if hook is not None]
 
     def of_part(self, part: Callable[[Whole], Model]) -> Hooks[Whole | None]:
         """Return hooks that are called with a part of each model, and not at all if the model is None and so has no part."""
@@ -65,7 +68,6 @@ class Hooks(NamedTuple, Generic[Model]):
             None,
             None if self.middleware is None else _OfPart(self.middleware, part),
             None if self.observers is None else _OfPart(self.observers, part),
-            None if self.replies is None else _OfPart(self.replies, part),
             None if view is None else lambda model: None if model is None else view(part(model)),
         )
 
@@ -76,7 +78,6 @@ class Hooks(NamedTuple, Generic[Model]):
             self.subscriptions,
             None if self.middleware is None else _Muted(self.middleware, is_muted),
             None if self.observers is None else _Muted(self.observers, is_muted),
-            None if self.replies is None else _Muted(self.replies, is_muted),
             None if view is None else lambda model: None if is_muted() else view(model),
         )
 
@@ -106,7 +107,21 @@ class _OfPart(Generic[Model, Part]):
 class StopRequest:
     """Asks a run to end after the turn that is being taken. The loop looks at it after each commit."""
 
-    __slots__ = ("is_made",)
+    __slots__ = ("_hooks", "is_made")
 
     def __init__(self) -> None:
-        self.is_made = False  #: whether the run is to end; set from any thread, and never taken back
+        self.is_made = False  #: whether the run is to end; never taken back
+        self._hooks: LoopHooks = []
+
+    def connect(self, hooks: LoopHooks) -> None:
+        """Connect the loop that calls these hooks: it looks at the request after each turn, once it is made."""
+        self._hooks = hooks
+
+    def make(self) -> None:
+        """Ask the run to end; from any thread."""
+        self.is_made = True
+        self._hooks.append(_do_nothing)  # a loop that has no hook looks at nothing after a turn
+
+
+def _do_nothing(_: object) -> None:
+    """Follow no model."""

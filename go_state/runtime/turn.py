@@ -59,10 +59,11 @@ class Loop(Generic[Model, Msg]):
         self.stopped = False
         self._steps = steps
         self._hooks = hooks = Hooks() if hooks is None else hooks
-        self._before_view = hooks.in_order()
-        self._only_view = None if self._before_view else hooks.view  # the view of a run that nobody else looks at
+        self.hooks = hooks.in_order()  #: what is called after each turn, if it is there by then
+        self._only_view = None if self.hooks else hooks.view  # the view of a run that nobody else looks at
         self._after_rollback = after_rollback
         self._stop = stop or StopRequest()
+        self._stop.connect(self.hooks)
         # Whether the turn of the message last given is committed: looked at when an exception has come. Python looks for Ctrl-C in calls,
         # and where the body of a loop ends: so it finds a turn that is committed, or one in a call of update or later, which is caught.
         self._committed = True
@@ -127,7 +128,7 @@ class Loop(Generic[Model, Msg]):
     def turns(self, messages: Iterator[Msg | None], update: Update[Model, Msg], feed: Feed[Msg]) -> Flow[None]:
         """Take each message through its turn: update, perform inline commands, commit, publish."""
         perform, held, owner = self.manager.perform, self.manager.held, feed.owner
-        hooks, view, each, none, model = self._before_view, self._only_view, feed.commits_each, _NONE, self.model
+        hooks, view, each, none, model = self.hooks, self._only_view, feed.commits_each, _NONE, self.model
         for message in messages:
             if message is None:
                 if (yield from self._pass_over(feed)):
@@ -191,7 +192,7 @@ class Loop(Generic[Model, Msg]):
         """Call what follows a commit, in order, and then wait for what has to be waited for; return whether the turns end."""
         waits: list[Wait] = []
         try:
-            for committed in self._before_view:
+            for committed in self.hooks:
                 if (wait := committed(model)) is not None:
                     waits.append(wait)  # noqa: PERF401  - not in a comprehension, which would show in a traceback
             if self._hooks.view is not None:

@@ -1,4 +1,4 @@
-"""Sources: files of records that know where they were, so that an interrupted run goes on where it stopped.
+"""Sources: files and streams of records that know where they were, so that an interrupted run goes on where it stopped.
 
 A path and a class come in; messages come out, each with a position. A file is opened once, recognised by its fingerprint, and read
 on after the records that were counted already. A record that is no message comes out as an `Undecoded`, on which `on_error` decides.

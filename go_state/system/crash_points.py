@@ -35,6 +35,7 @@ CRASH_POINTS: Final = (
     "command-begins",
     "command-delivered",
 )
+"""Where `crash_at` can end the process: before and after each write, when a command begins, and when its message is delivered."""
 
 
 class Watch:

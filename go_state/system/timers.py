@@ -99,6 +99,26 @@ class Timer:
         self._timers.cancel(self)
 
 
+class Shared:
+    """What many timers have in common that cannot be cancelled: the action, which is called with what each was set with."""
+
+    __slots__ = ("_action",)
+    when = None
+    due = 0.0  # each has its own in the heap alone
+
+    def __init__(self, action: Callable[..., object]) -> None:
+        self._action = action
+
+    @property
+    def action(self) -> Callable[..., object] | None:
+        """The action; it stays when one of the timers has fired."""
+        return self._action
+
+    @action.setter
+    def action(self, action: Callable[..., object] | None) -> None:
+        pass
+
+
 class Timers:
     """A run's timers, the next one first; those that are due at one time fire in the order in which they were set."""
 
@@ -125,6 +145,19 @@ class Timers:
         timed.due, timed.action = due, action
         heapq.heappush(self.heap, (due, next(self._numbers), timed, timed))
 
+    def add_shared(self, due: float, timed: Shared, of: object) -> None:
+        """Call the action of `timed` with `of` at `due` of the monotonic clock."""
+        heapq.heappush(self.heap, (due, next(self._numbers), timed, of))
+
+    def replace_shared(self, own: Callable[[object], Timed]) -> None:
+        """Make each timer that shares its action one of its own: `own` is called with what it was set with, in the order of setting."""
+        numbered = sorted((entry[1], place) for place, entry in enumerate(self.heap) if type(entry[2]) is Shared)
+        for number, place in numbered:
+            due, _, shared, of = self.heap[place]
+            timed = own(of)
+            timed.due, timed.action = due, shared.action
+            self.heap[place] = (due, number, timed, timed)
+
     def set_at(self, when: float, action: Callable[[T], object], of: T) -> Timer:
         """Call `action(of)` at the time, in seconds since 1970; not before the clock says so, also if it is set back meanwhile."""
         self._look_at_clock()
@@ -142,7 +175,7 @@ class Timers:
         for _, _, timer, _ in self.heap:
             if timer.when is not None:
                 timer.due = timer.when - offset
-        self.heap[:] = [(timer.due, number, timer, of) for _, number, timer, of in self.heap]
+        self.heap[:] = [(due if timer.when is None else timer.due, number, timer, of) for due, number, timer, of in self.heap]
         heapq.heapify(self.heap)
 
     def cancel(self, timer: Timed) -> None:

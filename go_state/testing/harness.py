@@ -167,12 +167,17 @@ class Harness(Generic[Model, Msg]):
 
     >>> from go_state import Cmd, Program
     >>> def fetch(text): ...
-    >>> h = Harness(Program(lambda: ([], ()), lambda found, msg: (found, [Cmd.call(fetch, msg[1], ok=lambda hits: ("found", hits))])
-    ...     if msg[0] == "search" else ([*found, msg[1]], ())))
-    >>> h.send(("search", "x")).pending
-    (Call(fetch, 'x', ok=<lambda>.<locals>.<lambda>),)
+    >>> def update(found, msg):
+    ...     match msg:
+    ...         case str(text):
+    ...             return found, [Cmd.call(fetch, text)]
+    ...         case int(hits):
+    ...             return (*found, hits), ()
+    >>> h = Harness(Program(lambda: ((), ()), update)).send("x")
+    >>> h.pending
+    (Call(fetch, 'x'),)
     >>> h.resolve(fetch, 3).model
-    [3]
+    (3,)
     """
 
     def __init__(self, program: Program[Model, Msg], *, env: object = None, start: float = 0.0, key: str | None = None) -> None:
@@ -287,7 +292,10 @@ class Harness(Generic[Model, Msg]):
         return self.resolve(call, result)
 
     def give(self, what: object, *items: object) -> Harness[Model, Msg]:
-        """Make a running stream give items; `what` is its async generator function, or its key. For a signal give its number alone."""
+        """Make a running stream give items; `what` is its async generator function, or its key. For a signal give its number alone.
+
+        Raises `UsageError` if it is not running.
+        """
         subscribed, inbox = self._subscribed, self._manager.inbox
         if subscribed is not None and not items and (found := subscribed.listening(what)):
             for running in found:
@@ -302,7 +310,7 @@ class Harness(Generic[Model, Msg]):
         raise UsageError(f"no stream of {what!r} is running: {[stream for _, stream in streams]}")
 
     def advance(self, seconds: float) -> Harness[Model, Msg]:
-        """Move time on by `seconds`, timer after timer, each with all that it leads to."""
+        """Move time on by `seconds`, timer after timer, each with all that it leads to; a pending call whose `timeout` is over fails."""
         check_forward(seconds)
         end = self.clock.time() + seconds
         while (due := self._manager.timers.due()) is not None and due <= end:

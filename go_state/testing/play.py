@@ -29,7 +29,8 @@ class Played(Generic[Model, Msg]):
 
 
 def play(program: Program[Model, Msg], *messages: Msg, key: str | None = None) -> Played[Model, Msg]:
-    """Return the models and commands of the messages, performing nothing; `key` is for an init that takes one.
+    """Return the models and commands of the messages, performing nothing; `key` is for an init that takes one, and without it such a
+    program raises `UsageError`.
 
     The program is played as a strict one: an update that changes the model it is given raises `ProgramError`.
 

@@ -18,7 +18,7 @@ def messages(of: Any, *, min_size: int = 0, max_size: int = 20) -> SearchStrateg
     They have `min_size` to `max_size` messages.
 
     `@given(gs.testing.messages(program))`. What a class's fields may hold is hypothesis's to say: `st.register_type_strategy`.
-    Needs hypothesis: `pip install "go-state[testing]"`.
+    Needs hypothesis, or raises `MissingExtra`: `pip install "go-state[testing]"`.
     """
     try:
         from hypothesis import strategies

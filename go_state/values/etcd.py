@@ -59,7 +59,8 @@ class Etcd:
         at_fork(self)
 
     def value(self, key: str, of: type[T]) -> RemoteValue[T]:
-        """Return the value under the key, of this type: the same one for each call, until it has ended. It follows the key at once.
+        """Return the value under the key, of this type: the same one for each call, until it has ended. It follows the key at once. Raises
+        `UsedAfterClose` when the connection was closed.
 
         A key is any text. Raises `UsageError` if it is none or was asked for as another type, and `NotStorable` if JSON cannot hold
         the type. A value that etcd refuses, because it is larger than 1.5 MB or so, raises `UsageError` when it is set, and

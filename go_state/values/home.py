@@ -21,8 +21,7 @@ from go_state.core.errors import InsideLoop, UsedAfterClose
 from go_state.system.forks import at_fork, belongs_to_parent, reset_lock
 from go_state.system.running import running_loop
 from go_state.waking.loop_waker import LoopWaker
-from go_state.waking.thread_waker import ThreadWaker
-from go_state.waking.waker import Waker
+from go_state.waking.waker import ThreadWaker, Waker
 
 T = TypeVar("T")
 Result = TypeVar("Result", covariant=True)

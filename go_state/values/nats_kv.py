@@ -63,7 +63,8 @@ class NatsKV:
         self._values: Registry | None = None
 
     def value(self, key: str, of: type[T]) -> RemoteValue[T]:
-        """Return the value under the key, of this type: the same one for each call, until it has ended. It follows the key at once.
+        """Return the value under the key, of this type: the same one for each call, until it has ended. It follows the key at once. Raises
+        `UsedAfterClose` when the connection was closed.
 
         A key is of ASCII letters, digits, `- _ / =` and single dots between them. Raises `UsageError` if it is not, or was asked for as
         another type, and `NotStorable` if JSON cannot hold the type. A value that is larger than the server or the bucket takes (1 MB

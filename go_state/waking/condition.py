@@ -18,8 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from go_state.waking.thread_waker import ThreadWaker
-from go_state.waking.waker import Waker
+from go_state.waking.waker import ThreadWaker, Waker
 
 
 class Condition:

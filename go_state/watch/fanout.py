@@ -43,6 +43,7 @@ def fanout(source: Watchable[T] | Consumer[T], *sinks: Sink[T], policy: Policy =
     is given the newest, in its own time, and never sees what it has no time for; with "buffer" it is given everything, in its own
     time; with "block" all are given one thing before any is given the next, so the slowest sets the pace. What a sink
     raises ends it, and is raised by the block; `wait` waits for the source's own end.
+    Raises `UsageError` for another policy or source, and a sink that is no function.
     """
     if policy not in ("latest", "buffer", "block"):
         raise UsageError(f'policy is "latest", "buffer" or "block", not {policy!r}')

@@ -178,7 +178,7 @@ class Changes(Generic[Model]):
             return self._deliver_last()
 
     async def get_async(self, timeout: float | None = None) -> Change[Model]:
-        """Return the next change, waiting on the event loop; a cancelled wait takes nothing."""
+        """Return the next change as `get` does, waiting on the event loop; a cancelled wait takes nothing."""
         if self._ended:
             return self._deliver_last()
         try:

@@ -23,8 +23,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import UsedAfterClose
 from go_state.system.forks import at_fork, belongs_to_parent, reset_lock
-from go_state.waking.together import wake_all
-from go_state.waking.waker import Waker
+from go_state.waking.waker import Waker, wake_all
 
 T = TypeVar("T")
 
@@ -72,8 +71,11 @@ class Slot(Generic[T]):
         return version
 
     def publish(self, value: T) -> None:
-        """Set the slot, for its only setter: without the lock, unless a watcher sleeps."""
-        self.now = self.now[0] + 1, value
+        """Set the slot, for its only setter: without the lock, unless a watcher sleeps. The very object that it holds is no news."""
+        version, held = self.now
+        if value is held:
+            return
+        self.now = version + 1, value
         if self._wakers:  # looked at after the slot is written, see above
             with self._lock:
                 wakers, self._wakers = self._wakers, {}

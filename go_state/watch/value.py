@@ -124,7 +124,7 @@ class Derived(Watchable[T]):
 
 def select(*values: Watchable[Any]) -> Derived[tuple[Any, ...]]:
     """Return a value made of several `values`, as a tuple, which is set once all of them are; it ends when the first of them
-    does.
+    does. Raises `UsageError` for what is no value.
 
     >>> name, age = Value("ann"), Value(7)
     >>> select(name, age).peek()

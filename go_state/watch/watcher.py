@@ -16,8 +16,7 @@ from typing import Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
 from go_state.core.errors import Closed, ConcurrentGet, Empty, Ended, TimedOut, UsageError, UsedAfterClose
 from go_state.waking.deadlines import deadline, is_number
-from go_state.waking.thread_waker import ThreadWaker
-from go_state.waking.waker import Waker
+from go_state.waking.waker import ThreadWaker, Waker
 from go_state.watch.differing import unequal
 from go_state.watch.slot import Read, Slots
 
@@ -76,7 +75,7 @@ class _Look(NamedTuple, Generic[T]):
 class Watcher(Generic[T]):
     """One reader of a value, in any thread or event loop, one get at a time; made by `value.watch()`.
 
-    Iterating gives the newest value again and again, and ends when the value or the watcher is closed.
+    Iterating gives the newest value again and again, one in `every` seconds at most, and ends when the value or the watcher is closed.
     """
 
     def __init__(

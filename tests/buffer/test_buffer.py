@@ -662,4 +662,4 @@ class BufferAgainstAList(RuleBasedStateMachine):
 
 
 BufferAgainstAList.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestBufferAgainstAList = BufferAgainstAList.TestCase
+TestBufferAgainstAList = pytest.mark.slow(BufferAgainstAList.TestCase)

@@ -16,6 +16,7 @@ from interrupts import Interrupt, at_every_point
 from go_state.buffer.buffer import Buffer
 from go_state.buffer.cursor import Cursor
 from go_state.buffer.own_chunk import OwnChunk
+from go_state.buffer.retained import Place
 from go_state.core.errors import Closed
 
 
@@ -136,14 +137,14 @@ def test_a_put_that_attends_while_the_chunk_is_taken_leaves_the_flag(monkeypatch
     buffer: Buffer[Any] = Buffer()
     chain = Chain(buffer)
     buffer.log.append("X")  # a put that was interrupted before it looked at the flag
-    take = chain.cursor.take_locked
+    take = buffer.log.take
 
-    def take_and_attend(limit: int) -> list[Any]:
-        messages = take(limit)
+    def take_and_attend(cursor: Place, limit: int) -> list[Any]:
+        messages = take(cursor, limit)
         buffer.log.attend(("X",))
         return messages
 
-    monkeypatch.setattr(chain.cursor, "take_locked", take_and_attend)
+    monkeypatch.setattr(buffer.log, "take", take_and_attend)
     assert chain.take() == ["X"]
     monkeypatch.undo()
     buffer.put("Y")

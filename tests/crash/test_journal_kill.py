@@ -132,6 +132,7 @@ def test_threads_that_share_a_sync_lose_nothing(tmp_path: Path) -> None:
             assert mine == sorted(set(mine))
 
 
+@pytest.mark.processes
 def test_a_killed_owner_frees_the_lease(tmp_path: Path) -> None:
     """While the owner lives the journal is LeaseHeld; the moment it is killed another may write."""
     script = HEAD + 'j = gs.LMDBStore(sys.argv[1]).journal("j", of=int)\nj.put(1)\nj.flush()\nsay(1)\nsys.stdin.read()'

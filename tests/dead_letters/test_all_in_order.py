@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,7 @@ negative = st.integers(-(2**60), -1).map(lambda each: json.dumps(each).encode())
 record = st.one_of(number, negative, hostile)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(record, max_size=30), st.integers(1, 7), st.sampled_from([None, 0, 3]), st.booleans())
 def test_good_and_letters_are_all_in_order(records: list[bytes], limit: int, prefetch: Any, halts: bool) -> None:

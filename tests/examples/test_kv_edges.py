@@ -20,7 +20,6 @@ from examples.kv_service.bodies import SMALL, Bodies, TooLarge
 from examples.kv_service.program import Put
 from examples.kv_service.server import make_app
 from examples.kv_service.service import Service, Unavailable
-from go_state.storage.backends.lmdb.environment import LMDBEnvironment
 
 pytestmark = pytest.mark.processes
 
@@ -179,20 +178,21 @@ async def test_limits_of_a_body_hold(start: Start) -> None:
 async def test_damage_found_while_it_serves_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """The change is refused, whoever runs the service hears of it, and its block raises the error."""
     failed = asyncio.Event()
-    real = LMDBEnvironment.transaction
+    store = gs.LMDBStore(tmp_path / "s")
+    real = store.backend.transaction
 
-    def damaged(backend: Any, *, write: bool = False, of: object = None) -> Any:
+    def damaged(*, write: bool = False, of: object = None) -> Any:
         if write:
             raise gs.errors.Corrupt("kv-service", "a page")
-        return real(backend)
+        return real()
 
-    service = Service(lambda: gs.LMDBStore(tmp_path / "s"), failed=failed.set)
+    service = Service(lambda: store, failed=failed.set)
 
     async def serve() -> None:
         async with service:
             await service.change(Put("a", b"1"))
             with monkeypatch.context() as patched:
-                patched.setattr(LMDBEnvironment, "transaction", damaged)
+                patched.setattr(store.backend, "transaction", damaged)
                 with pytest.raises(Unavailable, match="damaged"):
                     await service.change(Put("a", b"2"))
                 await asyncio.wait_for(failed.wait(), 30)

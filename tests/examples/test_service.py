@@ -39,14 +39,18 @@ def served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-                ends = time.monotonic() + 30
-                while not is_up(client):
-                    assert process.poll() is None, process.stderr and process.stderr.read()
-                    assert time.monotonic() < ends
-                    time.sleep(0.02)  # it cannot say when; the line above bounds this
+                wait_for(process, client)
                 yield process, client
         finally:
             process.kill()
+
+
+def wait_for(process: subprocess.Popen[str], client: httpx.Client) -> None:
+    ends = time.monotonic() + 30
+    while not is_up(client):
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < ends
+        time.sleep(0.02)  # it cannot say when; the line above bounds this
 
 
 def is_up(client: httpx.Client) -> bool:
@@ -90,6 +94,32 @@ async def test_a_websocket_sees_the_newest_and_does_not_hold_the_end(tmp_path: P
             with pytest.raises(ConnectionClosed):
                 await asyncio.wait_for(socket.recv(), 20)
         assert await asyncio.to_thread(process.wait, 20) == -signal.SIGTERM
+
+
+def test_a_program_that_fails_ends_its_process(tmp_path: Path) -> None:
+    """Otherwise uvicorn would go on, and refuse every request; the failure is what the process ends with."""
+    port = free_port()
+    failing = f"""
+import runpy
+import go_state as gs
+service = runpy.run_path({str(SERVICE)!r})
+Shop, Ordered = service["Shop"], service["Ordered"]
+def update(model: Shop, msg: Ordered) -> gs.Step[Shop, Ordered]:
+    raise ZeroDivisionError("a bug")
+make_api = service["make_api"]
+make_api.__globals__["shop"] = gs.Program(service["init"], update, name="shop")
+service["uvicorn"].run(make_api({str(tmp_path / "shop.lmdb")!r}), port={port}, log_level="warning")
+"""
+    with subprocess.Popen([sys.executable, "-c", failing], stderr=subprocess.PIPE, text=True) as process:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+                wait_for(process, client)
+                assert order(client, "a").status_code == 500
+            said = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    assert process.returncode != 0
+    assert "ZeroDivisionError" in said
 
 
 def test_a_second_worker_says_what_is_wrong(tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from history_worlds import KINDS, World, Worlds, keyed, plain, some_sales
-from postgres_server import PostgresServer, postgres_server
+from postgres_server import postgres_server
 
 __all__ = ["postgres_server"]
 
 
 @pytest.fixture
-def make_world(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Callable[..., World]]:
-    worlds = Worlds(tmp_path, postgres_server)
+def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    worlds = Worlds(tmp_path, lambda: request.getfixturevalue("postgres_server"))
     with worlds.ends:
         yield worlds.make
 

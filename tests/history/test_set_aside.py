@@ -114,6 +114,52 @@ def test_a_rebuild_after_the_fix_counts_what_was_set_aside_and_removes_its_lette
     assert gs.history.rebuild(fixed, sales, dry_run=True, on_error=gs.SetAside(), **options).passed_over == 1
 
 
+@gs.stored_as("Sale")
+@dataclass(frozen=True)
+class Noted:
+    """A sale with a field more, which has a default."""
+
+    shop: str
+    amount: int
+    note: str = ""
+
+
+@gs.stored_as("Sale")
+@dataclass(frozen=True)
+class Cents:
+    """A sale whose amount has another name: what was stored cannot be read as one."""
+
+    shop: str
+    cents: int
+
+
+def noted(model: Shop, msg: Noted) -> gs.Step[Shop, Noted]:
+    return update(model, Sale(msg.shop, msg.amount))[0], ()
+
+
+def cents(model: Shop, msg: Cents) -> gs.Step[Shop, Cents]:
+    return update(model, Sale(msg.shop, msg.cents))[0], ()
+
+
+@pytest.mark.parametrize(("today", "kind", "amount"), [(noted, Noted, "amount"), (cents, Cents, "cents")])
+@pytest.mark.parametrize("migrated", [False, True])
+def test_a_letter_whose_message_fails_again_stays_though_its_class_has_changed(
+    today: Any, kind: type[Any], amount: str, sales: gs.sources.CSV[Sale], store: gs.MemoryStore, *, migrated: bool
+) -> None:
+    """Its bytes are not those of today's message; what fails again is in no model, so without the letter it would be lost."""
+    letters = gs.DeadLetters(store, "night")
+    gs.aggregate(replace(shop, name="shop"), sales, store=store, key=by_shop, on_error=gs.SetAside(letters))
+
+    def renamed(old: list[Any]) -> list[Any]:
+        return [old[0], {"shop": old[1]["shop"], amount: old[1]["amount"]}]
+
+    schema: dict[str, Any] = {"schema": 2, "migrations": {1: gs.Migration(message=renamed)}} if migrated else {}
+    program: gs.Program[Shop, Any] = gs.Program(lambda: (Shop(), ()), today, name="shop", **schema)
+    again = gs.sources.CSV(sales.path, parse=lambda row: kind(row["shop"], int(row["amount"])))
+    done = gs.rebuild(program, again, store=store, key_of=lambda msg: msg.shop, on_error=gs.SetAside(letters))
+    assert (done.letters, done.passed_over, [letter.position for letter in letters]) == (0, 3, [2, 3, 6])
+
+
 def test_one_key_rebuilt_leaves_the_letters_of_the_others(sales: gs.sources.CSV[Sale], store: gs.MemoryStore) -> None:
     """Only those whose messages are in the model that was made again are gone."""
     letters = gs.DeadLetters(store, "night")

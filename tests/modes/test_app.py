@@ -18,7 +18,7 @@ from app_support import KINDS, Kind
 
 import go_state as gs
 from go_state.modes.app.pending_replies import PendingReply
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 
 
 @dataclass(frozen=True)

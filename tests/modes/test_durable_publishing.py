@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.modes.durable.publishing import have_effects, noting_effects
+from go_state.modes.durable.feed import have_effects, noting_effects
 
 
 def passed(store: gs.LMDBStore) -> int:

@@ -17,7 +17,7 @@ import pytest
 
 import go_state as gs
 from go_state.modes.app.pending_replies import PendingReply
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 
 LONG = 30.0  # seconds: what hangs fails here
 Words = tuple[str, ...]

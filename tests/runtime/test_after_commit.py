@@ -62,15 +62,15 @@ def run(loop: Loop[int, int], *messages: int) -> gs.Consumer[int]:
 
 
 def all_hooks(calls: list[Any], **options: Any) -> Hooks:
-    names = ("subscriptions", "middleware", "observers", "replies")
+    names = ("subscriptions", "middleware", "observers")
     return Hooks(*[Hook(name, calls, **options) for name in names], view=lambda model: calls.append(("view", model)))
 
 
-NAMES = ["subscriptions", "middleware", "observers", "replies", "view"]
+NAMES = ["subscriptions", "middleware", "observers", "view"]
 
 
 def test_the_order_is_that_of_the_fields() -> None:
-    """At turn 0 and at every turn: subscriptions, middleware, observers, replies, and last the user's view."""
+    """At turn 0 and at every turn: subscriptions, middleware, observers, and last the user's view."""
     calls: list[Any] = []
     run(loop_of(all_hooks(calls)), 5)
     assert calls == [*[(name, 0) for name in NAMES], *[(name, 5) for name in NAMES]]
@@ -80,7 +80,7 @@ def test_what_is_to_be_waited_for_comes_after_all_were_called() -> None:
     """The waits follow the view, in order, and before the next turn."""
     calls: list[Any] = []
     run(loop_of(all_hooks(calls, wait=True)), 5, 6)
-    waited = [(name, "waited") for name in NAMES[:4]]
+    waited = [(name, "waited") for name in NAMES[:3]]
     assert calls == [
         *[(name, 0) for name in NAMES],
         *waited,
@@ -91,7 +91,7 @@ def test_what_is_to_be_waited_for_comes_after_all_were_called() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", NAMES[:4])
+@pytest.mark.parametrize("name", NAMES[:3])
 def test_a_hook_that_fails_ends_the_run_and_not_the_turn(name: str) -> None:
     """The turn is committed, the model stays, and the error reaches whoever runs."""
     calls: list[Any] = []
@@ -133,13 +133,33 @@ def test_a_stop_request_ends_the_run_after_the_turn(at: int) -> None:
 
     def view(model: int) -> None:
         models.append(model)
-        stop.is_made = len(models) > at
+        if len(models) > at:
+            stop.make()
 
     calls: list[Any] = []
     loop = loop_of(Hooks(observers=Hook("observers", calls), view=view), stop)
     reader = run(loop, 1, 1, 1)
     assert (loop.model, loop.stopped, reader.committed) == (at, True, at)
     assert calls[-1] == ("observers", at)
+
+
+class Stopping(int):
+    """A message in whose turn the run is asked to end."""
+
+    stop: StopRequest
+
+    def __radd__(self, model: int) -> int:
+        self.stop.make()
+        return model + int(self)
+
+
+def test_a_stop_request_ends_a_run_that_nobody_follows() -> None:
+    """There is no hook after whose call the loop would look; it looks all the same."""
+    last = Stopping(1)
+    last.stop = StopRequest()
+    loop = loop_of(Hooks(), last.stop)
+    reader = run(loop, 1, last, 1)
+    assert (loop.model, loop.stopped, reader.committed, reader.diff()) == (2, True, 2, 1)
 
 
 def test_a_get_that_fails_after_a_turn_rolls_back() -> None:

@@ -52,6 +52,7 @@ def test_errors_are_passed_through(path: Path) -> None:
         gs.batch(counter, gs.sources.progress(gs.sources.JSONLines(path)))
 
 
+@pytest.mark.processes
 def test_nothing_is_drawn_without_a_terminal(path: Path) -> None:
     """Where standard error is no terminal, not a byte is written to it, nor to standard output."""
     script = "import sys, go_state as gs\nlist(gs.sources.progress(gs.sources.JSONLines(sys.argv[1])).read())"

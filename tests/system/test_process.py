@@ -131,6 +131,7 @@ def ended(script: str, path: Path) -> list[Any]:
         return store.journal("j", of=int).slice()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "end",
     ["pass", "sys.exit(1)", "raise ValueError", "import gc; del store; gc.collect()"],
@@ -141,6 +142,7 @@ def test_what_was_put_is_written_when_the_process_ends(tmp_path: Path, end: str)
     assert ended(f"store.journal('j', of=int).put(1); {end}", tmp_path / "s") == [1]
 
 
+@pytest.mark.processes
 def test_a_forked_child_writes_nothing_at_its_end(tmp_path: Path) -> None:
     """What was put before the fork is the parent's, and is there once."""
     fork = (

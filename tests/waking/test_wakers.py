@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 
 from go_state.waking.loop_waker import LoopWaker
-from go_state.waking.thread_waker import ThreadWaker
-from go_state.waking.together import wake_all
-from go_state.waking.waker import Waker
+from go_state.waking.waker import ThreadWaker, Waker, wake_all
 
 
 def test_a_wake_before_the_sleep_counts() -> None:
@@ -26,6 +29,45 @@ def test_a_sleep_ends_in_time() -> None:
     assert not ThreadWaker().sleep(until)
     assert time.monotonic() >= until
     assert not ThreadWaker().sleep(0.0)
+
+
+@contextmanager
+def woken_at_last(*wakers: ThreadWaker) -> Iterator[None]:
+    """Wake them after ten seconds, so that a test whose sleep has no end fails."""
+    timer = threading.Timer(10.0, wake_all, (wakers,))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def test_however_short_a_sleep_it_ends() -> None:
+    """A time that is over while the thread goes to sleep ends the sleep: it is not slept through."""
+    wakers = [ThreadWaker() for _ in range(3_000)]
+    with woken_at_last(*wakers):
+        assert not any(waker.sleep(time.monotonic() + number % 7 * 1e-6) for number, waker in enumerate(wakers))
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no timer signals")
+def test_a_sleep_ends_whose_time_was_over_in_a_signal_handler() -> None:
+    """A signal handler that takes longer than there was left of the sleep does not make it endless."""
+    waker = ThreadWaker()
+    until = time.monotonic() + 0.05
+
+    def outlast(*_: object) -> None:
+        while time.monotonic() <= until + 0.01:
+            pass
+
+    before = signal.signal(signal.SIGALRM, outlast)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        with woken_at_last(waker):
+            assert not waker.sleep(until)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 async def test_a_task_sleeps_as_a_thread_does() -> None:

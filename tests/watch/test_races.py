@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 from go_state.watch.slot import Slot
 from go_state.watch.watcher import Watcher
 
@@ -129,21 +130,15 @@ def test_a_selection_may_be_set_from_two_sides(hasty: None) -> None:
         assert [each.result(LONG) for each in watching] == [(300, 300)] * 10
 
 
-class SeenByTwo:
-    """A waker's lock that two threads have seen locked, of whom one was faster."""
-
-    def locked(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        raise RuntimeError("release unlocked lock")
-
-
-def test_a_bell_may_be_rung_by_many() -> None:
-    """Whoever rings a waker that somebody else has rung at that moment is not told of it."""
-    waker = ThreadWaker()
-    waker._lock = SeenByTwo()  # type: ignore[assignment]
-    waker.wake()
+def test_a_sleeper_may_be_woken_by_many(hasty: None) -> None:
+    """Whoever wakes a sleeper that somebody else wakes at that moment is not told of it, and a later sleep is not ended by it."""
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(200):
+            waker = ThreadWaker()
+            waking = [pool.submit(waker.wake) for _ in range(8)]
+            assert waker.sleep(time.monotonic() + LONG)
+            assert [each.result(LONG) for each in waking] == [None] * 8
+            assert not ThreadWaker().sleep(0.0)
 
 
 def test_closing_watchers_does_not_end_the_app(hasty: None) -> None:

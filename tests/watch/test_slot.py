@@ -13,7 +13,7 @@ import pytest
 from interrupts import Interrupt, at_every_point
 
 import go_state as gs
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 from go_state.watch.slot import UNSET, Slot
 
 LONG = 30.0  # seconds: a wake-up that is lost fails here

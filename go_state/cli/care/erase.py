@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from go_state.cli.conditions import Members
@@ -78,17 +78,8 @@ def erase(
     done["raw"] = len(raw)
     if as_json:
         print_json(done)
-        return
-    show(", ".join(f"{what}: {number}" for what, number in done.items()))
-    if not (done.get("there") or done.get("journals")):
-        show(f"Nothing was found to erase: {_what(where, key)}")
-    elif not (compact or dry_run):
-        show(f"What was erased stays readable in the file, or the table, until `go-state store compact {_named(db)}`.")
-    _tell_of_raw(raw, db)
-    if any(len(each) < _SHORTEST for each in texts):
-        show(
-            f"Raw records were not searched for texts under {_SHORTEST} characters, which are anywhere: see `go-state dead list`."
-        )
+    else:
+        _tell(done, _what(where, key), db, texts, raw, is_whole=compact or dry_run)
 
 
 def _named(db: str) -> str:
@@ -98,6 +89,22 @@ def _named(db: str) -> str:
 def _raw(store: RecordStore, texts: Sequence[str]) -> list[tuple[str, str]]:
     """Return the raw records with one of the texts, but for texts so short that they are anywhere."""
     return list(raw_letters_with(store, *(each for each in texts if len(each) >= _SHORTEST)))
+
+
+def _tell(
+    done: Mapping[str, object], sought: str, db: str, texts: Sequence[str], raw: Sequence[tuple[str, str]], *, is_whole: bool
+) -> None:
+    """Print what was done, and what is left to do: of `raw` records, and, unless it `is_whole`, in the file."""
+    show(", ".join(f"{what}: {number}" for what, number in done.items()))
+    if not (done.get("there") or done.get("journals")):
+        show(f"Nothing was found to erase: {sought}")
+    elif not is_whole:
+        show(f"What was erased stays readable in the file, or the table, until `go-state store compact {_named(db)}`.")
+    _tell_of_raw(raw, db)
+    if any(len(each) < _SHORTEST for each in texts):
+        show(
+            f"Raw records were not searched for texts under {_SHORTEST} characters, which are anywhere: see `go-state dead list`."
+        )
 
 
 def _tell_of_raw(raw: Sequence[tuple[str, str]], db: str) -> None:

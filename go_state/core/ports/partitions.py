@@ -180,7 +180,7 @@ class AsyncPartitionedReading(Protocol[Read, Got]):
     """A `PartitionedReading` on an event loop, for `aggregate_async`: what waits is awaited."""
 
     async def poll(self, seconds: float, holder: AsyncHolder[Read], /) -> bool | None:
-        """See `PartitionedReading.poll`."""
+        """Wait up to `seconds`, as `PartitionedReading.poll` does, on the event loop."""
         ...
 
     def wake(self) -> None:

@@ -19,7 +19,9 @@ class Watcher(Protocol[Got]):
         ...
 
     def get(self, timeout: float | None = None) -> Got:
-        """Return the newest value if it is newer than what was given last, or wait for one. Raises `TimedOut`, and `Closed`."""
+        """Return the newest value if it is newer than what was given last, or wait up to `timeout` seconds for one. Raises `TimedOut`
+        and `Closed`.
+        """
         ...
 
     async def get_async(self, timeout: float | None = None) -> Got:

@@ -96,7 +96,7 @@ class _Refolding(Generic[Model, Msg]):
         self._start = journal.statistics().start
         self.positions: Sequence[int] = self._found()
         # What lies beyond has had no turn, which may be because its turn fails, and no snapshot is made of it.
-        self._until = max(journal.lease.stored.get(PROGRAM, 0), *self.positions[-1:], 0)
+        self._until = max(journal.parts.positions.stored.get(PROGRAM, 0), *self.positions[-1:], 0)
         self._old: Model  # set when it has begun, and so is the new one
         self._new: Model  # the very same as the old one, until a message differs
         self._begun = not self._start

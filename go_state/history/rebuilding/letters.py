@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from go_state.core.errors import BadRecord
+from go_state.core.errors import BadRecord, GoStateError
 from go_state.core.ports import Entry, Store, Write
 from go_state.history.reading.opened import Opened, PassedOver
 from go_state.modes.keeping.filing import LetterWriter, place_in_aggregate
@@ -92,9 +92,12 @@ class LettersOfSource(Generic[Model, Msg]):
         there: set[tuple[str, bytes | None]] = set()
         gone = 0
         for box, letter in self._letters():
-            failed = self._failed.get(group_of_id(letter.id), ())
-            if any(self._is_of(letter, message) for message, _, _ in failed):
-                there.add((group_of_id(letter.id), letter.message))
+            group = group_of_id(letter.id)
+            again = [message for message, _, _ in self._failed.get(group, ()) if self._is_of(letter, message)]
+            if again:
+                there.add((group, letter.message))
+                if letter.message is not None:  # as its class is today, in the place of a new letter
+                    there.update((group, self._writer.codec.encode(message)) for message in again if message is not None)
                 continue
             if not self._counts(letter):
                 continue
@@ -105,8 +108,23 @@ class LettersOfSource(Generic[Model, Msg]):
         return {key: write for box, each in changes.items() for key, write in box.writes(each).items()}, gone
 
     def _is_of(self, letter: Letter, message: Msg | None) -> bool:
-        """Return whether the letter is of what has failed again: a record of which there is a message by now, or the same message."""
-        return letter.message is None or message is None or self._writer.codec.encode(message) == letter.message
+        """Return whether the letter is of what has failed again: a record of which there is a message by now, or the same message.
+
+        The message's class may be another by now. So the letter is compared as today's types read it; if they cannot, whatever fails at
+        its position is taken for it, because a letter too many is seen, and the message of one too few would be lost.
+        """
+        if letter.message is None or message is None:
+            return True
+        data = self._writer.codec.encode(message)
+        return data == letter.message or self._as_of_today(letter, letter.message) in {None, data}
+
+    def _as_of_today(self, letter: Letter, data: bytes) -> bytes | None:
+        """Return the letter's message as today's types and migrations write it; None if they cannot read it."""
+        codec = self._writer.codec
+        try:
+            return codec.encode(codec.decode_stored(letter.id, data, letter.schema))
+        except GoStateError:
+            return None
 
     def _new(self, there: set[tuple[str, bytes | None]]) -> Iterator[tuple[LetterBox, Letter]]:
         """Give letters of what has failed and has none, if `on_error` puts it into letters of this store."""

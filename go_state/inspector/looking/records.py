@@ -13,7 +13,7 @@ from go_state.inspector.looking.stored import StoredHistory
 from go_state.inspector.values.redaction import Redaction
 from go_state.inspector.values.summary import HIDDEN, summary
 from go_state.inspector.values.text import shown
-from go_state.storage.records.block import EMPTIED, Block
+from go_state.storage.records.layout import EMPTIED, Block
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")

@@ -16,7 +16,7 @@ from go_state.storage.codec.codecs import message_codec
 from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.codec.program_types import message_type, migrations_of
 from go_state.storage.records.backend import JournalStore
-from go_state.storage.records.block import Block
+from go_state.storage.records.layout import Block
 from go_state.storage.records.records import PROGRAM, Records
 from go_state.storage.snapshots.snapshot import Schema, read_envelope
 

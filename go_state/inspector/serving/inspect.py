@@ -117,7 +117,7 @@ class Inspector:
         return f"http://{host}:{self._port}/?token={self._app.token}"
 
     def start(self) -> None:
-        """Serve, in a thread of its own."""
+        """Serve, in a thread of its own. Raises `MissingExtra`, and `TimedOut` if it does not come up."""
         try:
             import uvicorn
         except ImportError:

@@ -96,7 +96,8 @@ def aggregate(
 
     `codec` turns models into bytes (by default `JsonCodec` of update's annotations). `links(model)`, for a single key, says
     which other models to load and attach; see `load_model`. `on_commit(changed, position)` is called after each save that wrote
-    something, with the models by key, deleted ones left out; it is called at most once for each save. The other arguments are those of `Options`.
+    something, with the models by key, deleted ones left out; it is called at most once for each save. The other
+    arguments are those of `AggregateOptions`, or with a model for each key of `KeyedAggregateOptions`.
 
     A source with positions is claimed before it is read. Of two runs that read the same one into the same key, or by the same
     program into keys, the one that began first saves nothing more from there on; each may read a source of its own, with keys of its own.

@@ -104,7 +104,7 @@ class WorkingSet(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ the turn
 
-    def _update(self, last: Change[Model] | None, message: Msg, *turn: Turn) -> Step[Change[Model], Msg]:
+    def _update(self, last: Change[Model] | None, message: Msg, turn: Turn | None = None) -> Step[Change[Model], Msg]:
         if last is not None and last is not self._taken_over:
             used = last[1]
             if (
@@ -120,18 +120,27 @@ class WorkingSet(Generic[Model, Msg]):
             (asked, key), self._keyed = self._keyed, None
             if asked is not message:
                 key = self._key(message)
-        entry = self._dirty.get(key) or self._clean.get(key)
-        if entry is None:
-            return self._first_turn(key, message, *turn)
-        step = self._update_one(entry.model, message, *turn)
-        if step.__class__ is not tuple or len(step) != 2:
+        try:
+            entry = self._dirty[key]  # in half the time of `get`
+        except KeyError:
+            found = self._clean.get(key)
+            if found is None:
+                return self._first_turn(key, message, turn)
+            entry = found
+        step = self._update_one(entry.model, message) if turn is None else self._update_one(entry.model, message, turn)
+        if step.__class__ is not tuple:
             raise not_a_step(step, "update")
-        return (key, entry, step[0]), step[1]
+        try:
+            model, commands = step
+        except ValueError:
+            raise not_a_step(step, "update") from None
+        return (key, entry, model), commands
 
-    def _first_turn(self, key: object, message: Msg, *turn: Turn) -> Step[Change[Model], Msg]:
+    def _first_turn(self, key: object, message: Msg, turn: Turn | None) -> Step[Change[Model], Msg]:
         """Load the key's model, or begin it, in one turn with its first message."""
         entry, first = self._meet(key)
-        model, commands = read_step(self._update_one(entry.model, message, *turn), "update")
+        step = self._update_one(entry.model, message) if turn is None else self._update_one(entry.model, message, turn)
+        model, commands = read_step(step, "update")
         assert isinstance(key, str)  # or it was refused
         return (key, entry, model), [*first, *checked_commands(commands)] if first else commands
 

@@ -96,6 +96,7 @@ def positions(store: Store, program: SomeProgram) -> Positions:
 
     Those of an aggregate with a model for each key, of each source and partition. The positions of an aggregate with one model lie in
     the model's snapshot. Lag, and the age of the last message, are known to whoever reads: `gs.observe.PartitionSaved` tells them.
+    Raises `UsageError` for what is no program.
     """
     if not isinstance(program, Program):
         raise UsageError(f"positions takes a store and the gs.Program that reads, not a {type(program).__qualname__}")

@@ -35,7 +35,8 @@ class App(Generic[Model, Msg]):
     A context manager, of both kinds: entered it has its first model; left, it drains its queue, or ends after the turn under
     way when the block raises, or when leaving it is interrupted: by Ctrl-C, a timeout or a cancellation, which are raised once nothing
     of the app runs any more. What the program fails with ends the app, reaches everybody who waits, and is raised from the block.
-    Every method may be called from any thread; those that wait have a twin with `_async` for event loops. In a turn, and in what a
+    Every method may be called from any thread; those that wait have a twin with `_async` for event loops, and a `timeout` in seconds,
+    without which they wait as long as it takes, and after which they raise `TimedOut`. In a turn, and in what a
     middleware does after one, whatever waits for a turn or for the end raises `UsageError`, for it would wait for itself; and so does,
     in a command or a stream, whatever waits for the end. A command may wait for a turn: `apply`, in a thread or a task of its own.
     A task that a command begins counts as the command while that runs. In a forked child everything raises, for the app is the parent's.

@@ -10,7 +10,7 @@ from go_state.modes.app.life import Life
 from go_state.modes.app.pending_replies import PendingReply, reply_to
 from go_state.runtime.flow.driver import refuse_running_loop
 from go_state.waking.deadlines import deadline
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 
 if TYPE_CHECKING:
     from go_state.waking.loop_waker import LoopWaker

@@ -196,7 +196,7 @@ class Life(Generic[Model]):
 
     def end_at_next_turn(self) -> None:
         """End after the turn that is being taken."""
-        self._stop.is_made = True
+        self._stop.make()
         if not self.is_inside():  # a turn that is replayed ends nothing but itself
             self.run.give_up(unless_begun=False)
         self.run.end_at_next_turn()

@@ -6,14 +6,13 @@ All that publishes runs in the program's own thread or task; watchers wait in th
 from __future__ import annotations
 
 import threading
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from go_state.watch.fields import Fields
 from go_state.watch.value import Value
 
 Model = TypeVar("Model")
-
-_NO_MODEL: Final = object()
 
 
 class Observers(Generic[Model]):
@@ -23,20 +22,23 @@ class Observers(Generic[Model]):
         self.models: Value[Model] = Value()
         self.ended: Value[bool] = Value()  #: set once, at the end
         self.fields: Fields[Model] | None = None  #: compared from the first subscription on
+        #: What is called with each model that is published, in this order; `follow` adds to it.
+        self.on_published: list[Callable[[Model], object]] = [self.models.slot.publish]
         self.is_drained = False  #: whether the end of the app waits for nothing but its commands
-        self._model: object = _NO_MODEL
         self._following = threading.Lock()  # held by whoever begins to follow the fields
+        self._has_begun = False  # whether the fields have begun with a model that was the newest then
         self._error: BaseException | None = None  # what the program has ended with
 
     # ------------------------------------------------------------------ called by the run
 
     def committed(self, model: Model) -> None:
-        """Publish the model, unless it is the last one again."""
-        if model is not self._model:
-            self._model = model
-            self.models.slot.publish(model)
-            if self.fields is not None:
-                self.fields.committed(model, self.models.version)
+        """Publish the model."""
+        for published in self.on_published:
+            published(model)
+
+    def _compare(self, model: Model) -> None:
+        if self.fields is not None:
+            self.fields.committed(model, self.models.version)
 
     def drained(self) -> None:
         """Called when the run waits for nothing but its commands, none of which may wait for a model from now on."""
@@ -69,13 +71,14 @@ class Observers(Generic[Model]):
         published after the fields are set, and then the program compares it with the one that they began with.
         """
         with self._following:
-            begun = self.fields is not None
-            while not begun:
+            if self._compare not in self.on_published:
+                self.on_published.append(self._compare)
+            while not self._has_begun:
                 version, model = self.models.versioned()
                 self.fields = Fields(model, version, self.models.slot.before_wait)
                 if self.is_drained:  # looked at after the fields are set: `drained` does it the other way round
                     self.fields.wake()
-                begun = self.models.version == version
+                self._has_begun = self.models.version == version
             fields: Fields[Model] = self.fields  # type: ignore[assignment]  # it was begun
             if self.models.closed:  # looked at after the fields are set: `end` does it the other way round
                 fields.close(self._error)

@@ -12,6 +12,7 @@ is over.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 from go_state.core.errors import AppEnded, NoReply, UsageError
 from go_state.middleware.chain import Chain
 from go_state.modes.options import OnDenied
-from go_state.waking.together import wake_all
+from go_state.waking.waker import wake_all
 from go_state.watch.slot import UNSET
 
 if TYPE_CHECKING:
+    from go_state.runtime.after_commit import LoopHooks
     from go_state.waking.loop_waker import LoopWaker
-    from go_state.waking.thread_waker import ThreadWaker
+    from go_state.waking.waker import ThreadWaker
 
 
 class PendingReply:
@@ -64,12 +66,16 @@ class PendingReplies:
 
     def __init__(self, chain: Chain[Any, Any] | None, on_denied: OnDenied | None) -> None:
         self.position: Callable[[], object] = lambda: None  #: of the turn that is being taken
-        self.answers: list[object] = []  #: what that turn has answered with `Cmd.reply`
+        #: What that turn has answered with `Cmd.reply`, and of turns that nobody waits for the last answer.
+        self.answers: deque[object] = deque(maxlen=1)
         self._chain = chain
         self._on_denied = on_denied
+        self._hooks: LoopHooks = []  # of the loop, which calls them after each turn; ours is among them while anybody waits
+        self._hook: Callable[[object], None] = self.turned
         self._made: list[PendingReply] = []  # whose turn is committed and not yet published
         self._failed: list[PendingReply] = []  # whose turn has ended the run
-        self._lock = threading.Lock()  # guards the four below
+        self._lock = threading.Lock()  # guards the five below
+        self._is_called = False  # whether the hook is called after each turn, and nothing is left of a turn before that
         self._waiting: dict[object, PendingReply] = {}  # by the position of their message
         self._entering: set[PendingReply] = set()  # whose message has no position yet
         self._over = False
@@ -77,19 +83,28 @@ class PendingReplies:
 
     # ------------------------------------------------------------------ called by the run
 
+    def follow(self, hooks: LoopHooks, hook: Callable[[object], None]) -> None:
+        """Connect the loop, which calls the hook, `committed` or `turned`, after each turn from the one on that somebody waits for.
+
+        It is called no more after a turn that nobody waits for, as most are. With middleware it is always called: whoever is to be told
+        of a message that was denied need not wait for it.
+        """
+        self._hooks, self._hook = hooks, hook
+        if self._chain is not None:
+            hooks.append(hook)
+            self._is_called = True
+
     def committed(self, model: object) -> None:
         """Note what the turn has made, and wake whoever has waited for it: it is published."""
-        if self._waiting or self.answers or self._chain is not None:
-            self.turned(model)
+        self.turned(model)
         if self._made:
             self.published()
 
     def turned(self, model: object) -> None:
         """Note what the turn has made for whoever waits for it; it may not be published yet."""
         denied = None if self._chain is None else self._chain.denied
-        waiting = self._take() if self._waiting else None
+        waiting = self._waiting.get(self.position()) if self._waiting else None
         if waiting is not None:
-            self._made.append(waiting)
             if denied is not None:
                 waiting.error = denied
             elif not waiting.asks:
@@ -98,21 +113,28 @@ class PendingReplies:
                 waiting.result = self.answers[-1]
             else:
                 waiting.error = NoReply()
+            self._made.append(waiting)
+            self._take_out(waiting)
         self.answers.clear()
+        if waiting is None and self._chain is None:  # a turn that nobody has waited for: there may be more of them
+            with self._lock:
+                if not self._waiting and self._hook in self._hooks:
+                    self._is_called = False
+                    self._hooks.remove(self._hook)
         if waiting is None and denied is not None and self._on_denied is not None and self._chain is not None:
             self._on_denied(self._chain.message, denied)
 
     def published(self) -> None:
         """Wake those whose turns are published."""
-        made, self._made = self._made, []
-        wake_all([waiting.waker for waiting in made])
+        wake_all([waiting.waker for waiting in self._made])
+        self._made = []
 
     def rolled_back(self, error: BaseException, *, ends: bool) -> None:
         """Fail whoever waits for the turn that was rolled back: at once, or if the run `ends` by it, when it is over."""
         self.answers.clear()
         if not isinstance(error, Exception):
             return  # Ctrl-C, say, is not an outcome of a message: its sender gets the end of the app
-        waiting = self._take()
+        waiting = self._waiting.get(self.position())
         if waiting is None:
             return
         waiting.fail(error)
@@ -120,10 +142,12 @@ class PendingReplies:
             self._failed.append(waiting)
         else:
             wake_all((waiting.waker,))
+        self._take_out(waiting)
 
-    def _take(self) -> PendingReply | None:
+    def _take_out(self, waiting: PendingReply) -> None:
+        """Wait no longer for its turn. Last of all: before that, Ctrl-C leaves it to the end of the run."""
         with self._lock:
-            return self._waiting.pop(self.position(), None)
+            self._waiting.pop(waiting.position, None)
 
     def over(self, error: BaseException | None) -> None:
         """Called when there will be no more turns: wakes those whose message had none, or whose turn is not known to stay."""
@@ -153,10 +177,22 @@ class PendingReplies:
             self._entering.discard(waiting)
             waiting.position = position
             if not (self._over or waiting.gone):
+                if not self._is_called:
+                    self._begin_to_be_called()
                 self._waiting[position] = waiting
             if not self._over:
                 return
         self._end((waiting,))  # changes nothing if it has ended already
+
+    def _begin_to_be_called(self) -> None:
+        """Add the hook, which is called from the turn on that is being taken, and forget what turns before have answered. Lock held.
+
+        In this order, or an answer might come in between; Ctrl-C in between leaves all of it to whoever waits next.
+        """
+        if self._hook not in self._hooks:
+            self._hooks.append(self._hook)
+        self.answers.clear()
+        self._is_called = True
 
     def forget(self, waiting: PendingReply) -> None:
         """Drop a sender that waits no longer."""

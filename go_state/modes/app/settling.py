@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from go_state.core.errors import AppEnded
 from go_state.runtime.feeds.consequences import Consequences
-from go_state.waking.together import wake_all
+from go_state.waking.waker import wake_all
 
 if TYPE_CHECKING:
     from go_state.waking.loop_waker import LoopWaker
-    from go_state.waking.thread_waker import ThreadWaker
+    from go_state.waking.waker import ThreadWaker
 
 
 class Settling:

@@ -155,7 +155,7 @@ class Plan(Generic[Model, Msg]):
         """Return the batch, from the models of `kept`; with `loading` models are loaded beforehand."""
         on_error = self._settings.on_error
         filing = filing or filing_for(self.program, on_error, reader.name)
-        manager = EffectManager(self._settings.resources, on_loop=self._on_loop, observation=self.observation)
+        manager = EffectManager(self._settings.resources, on_loop=self._on_loop, observation=self.observation, is_alone=True)
         manager.names.name_run(reader.name)
         halts = self._ports is None and may_halt(on_error)
         loop = plain_loop(self.program, manager, Failures(on_error, halts=halts, filing=filing), self._replaying, kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Generic, TypeVar
 
 from go_state.core.errors import UsedAfterClose
@@ -64,7 +64,7 @@ class QueuedSourceFeed(Generic[Held, Msg]):
             if messages is None:
                 return None
             # A fetch is put as a whole, also if the event loop is to be given control in the middle of it.
-            together = chain(messages, feed.drain()) if self._whole else islice(messages, 1)
+            together = feed.drain() if self._whole else islice(messages, 1)
             entering = [message for message in together if message is not None]
             if feed.undecoded is not None and self._whole:
                 raise feed.undecoded.error  # which of what was fetched came before it, the queue cannot tell

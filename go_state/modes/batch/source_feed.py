@@ -148,7 +148,7 @@ class SourceFeed(Generic[Held, Msg]):
                 return None
             if self._queue:
                 self._is_direct = False
-                return self._until_due(self.drain()) if limits.watches else self.drain()
+                return self._given()
             if self._manager.has_arrivals:
                 return NO_MESSAGES
             if self._halts:
@@ -196,13 +196,31 @@ class SourceFeed(Generic[Held, Msg]):
 
     def _last_ones(self) -> Flow[Iterator[Msg | None] | None]:
         """Wait for running commands when the source gives no more; None if there are none."""
-        return NO_MESSAGES if (yield from self._manager.last_ones(self._limits.timeout_left())) else None
+        if not (yield from self._manager.last_ones(self._limits.timeout_left())):
+            return None
+        return self._timed()
+
+    def _timed(self) -> Iterator[Msg | None]:
+        """Give the messages of timers, each at its time, while nothing else is left that can give any."""
+        queue, limits = self._queue, self._limits
+        self._is_direct = False
+        for messages in self._manager.timer_messages():
+            self._queued += 1
+            yield messages[0]
+            if queue:  # what the turn has sent comes before timers that are due by now
+                yield from self._given()
+            if limits.watches and limits.due():
+                return
+
+    def _given(self) -> Iterator[Msg | None]:
+        return self._until_due(self.drain()) if self._limits.watches else self.drain()
 
     def _take_from(self, run: Iterator[Msg | None]) -> Iterator[Msg | None]:
         """Give messages of the source until there is something else to do; what follows a yield runs between two turns."""
         watches, timers, arrivals = self._limits.watches, self._manager.timers, self._manager.inbox.arrivals
         timed, queue, taken, has_records, record = bool(timers), self._queue, self._taken, self._reader.has_records, Undecoded
         stop_at = min(self._limit, self._save_at)
+        ends = stop_at < math.inf  # asked first: to compare a whole number with infinity takes 20 ns
         for message in run:
             if message is None:
                 self._idle += 1
@@ -212,7 +230,13 @@ class SourceFeed(Generic[Held, Msg]):
                 if has_records and message.__class__ is record:
                     self.undecoded, message = message, None  # type: ignore[assignment]  # that is its class
             yield message
-            if queue or arrivals or taken >= stop_at or (watches and self._limits.due()) or (timed and timers.is_due()):
+            if (
+                queue
+                or arrivals
+                or (ends and taken >= stop_at)
+                or (watches and self._limits.due())
+                or (timed and timers.is_due())
+            ):
                 return
         self._run = None
 

@@ -5,7 +5,7 @@ Read in this order:
 
 - `durable_run.py`: from the lease to the last flush, one screen;
 - `beginning.py`: snapshot, silent replay (`replaying.py`, `restoring.py`), the commands that were running;
-- `feed.py`: what happens between two chunks of messages; `snapshot_writer.py` and `publishing.py` are what it asks;
+- `feed.py`: what happens between two chunks of messages: what is shown, written and saved; `snapshot_writer.py` is what it asks;
 - `entrance.py`: how messages get into the journal of a running program; `dead_letters.py`: those that are set aside.
 
 Promised: what others send is on disk before update sees it; what a turn sends to the program itself may be processed before it is, but

@@ -19,8 +19,7 @@ from go_state.middleware.chain import Chain
 from go_state.modes.durable.beginning import Beginning
 from go_state.modes.durable.dead_letters import DeadLetters
 from go_state.modes.durable.entrance import Entrance
-from go_state.modes.durable.feed import DurableFeed
-from go_state.modes.durable.publishing import Onlooker, Publishing, noting_effects
+from go_state.modes.durable.feed import DurableFeed, Onlooker, Publishing, noting_effects
 from go_state.modes.durable.restoring import load
 from go_state.modes.durable.snapshot_writer import SnapshotWriter
 from go_state.modes.keeping.filing import LetterWriter
@@ -118,7 +117,7 @@ class DurableRun(Generic[Model, Msg]):
         steps: Steps[Model, Msg] = Steps.of(self._program) if chain is None else chain.steps(self._program)
         steps = replace(steps, update=noting_effects(steps.update, self._note_effects))
         middleware = None if chain is None else AtTurn(chain.turned)
-        hooks = Hooks(subscribed(self._program.subscriptions, self.manager), middleware, self._onlooker)
+        hooks = Hooks(subscribed(self._program.subscriptions, self.manager), middleware)
         # A message whose command has failed is not remembered as set aside: its turn stays, and replays repeat it.
         letters = self._dead_letters
         failures: Failures[Msg] = Failures(letters.decide, on_failure=letters.decide_on_command, lists=False, filing=letters)

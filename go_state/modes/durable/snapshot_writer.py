@@ -7,20 +7,20 @@ the last slice, which writes the record that makes the snapshot count, goes toge
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.modes.durable.beginning import positions_of
-from go_state.modes.durable.publishing import Publishing
 from go_state.modes.keeping.keyframes import MARK, Keyframe
 from go_state.modes.keeping.waking import NeverWoken, Waking
 from go_state.modes.options import Retain
 from go_state.modes.settings import DurableSettings
 from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.storage.journal.journal import Journal
-from go_state.storage.records.block import BLOCK, Snapshot
+from go_state.storage.records.layout import BLOCK
 from go_state.storage.records.parts import InParts
+from go_state.storage.records.writes.entry import Snapshot
 from go_state.storage.records.writes.together import Steps
 from go_state.storage.snapshots.snapshot import Mark, Schema
 from go_state.system.own_thread import OwnThread, Stepwise
@@ -171,12 +171,12 @@ class Saves(Generic[Model, Msg]):
     def __init__(
         self,
         snapshots: SnapshotWriter[Model, Msg],
-        publishing: Publishing[Model],
+        written: Callable[[Model], Flow[None] | tuple[()]],
         waking: Waking | NeverWoken,
         thread: OwnThread,
     ) -> None:
         self._snapshots = snapshots
-        self._publishing = publishing
+        self._written = written  # called with a model whose turn is on disk, which may be shown
         self._waking = waking
         self._thread = thread
 
@@ -185,12 +185,12 @@ class Saves(Generic[Model, Msg]):
         self._snapshots.begin(model, position)
         while not (yield self._slice(position, messages)):
             pass
-        yield from self._publishing.written(model)
+        yield from self._written(model)
 
     def end(self, model: Model, position: int) -> Flow[None]:
         """Save the model of the end, before the message at the position, unless the newest snapshot has it."""
         if self._snapshots.stands_at(position):
-            yield from self._publishing.written(model)
+            yield from self._written(model)
         else:
             yield from self.save(model, position)
 
@@ -199,7 +199,7 @@ class Saves(Generic[Model, Msg]):
         if self._snapshots.saving is None:
             self._snapshots.begin(model, position)
         if (yield self._slice(position)):
-            yield from self._publishing.written(model)
+            yield from self._written(model)
 
     def _slice(self, position: int, messages: Sequence[Msg] = ()) -> Blocking:
         self._waking.note(position)

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from go_state.core.program import Program, not_a_step
 from go_state.core.turn import Turn
 from go_state.storage.journal.journal import Journal
-from go_state.storage.records.block import BLOCK
+from go_state.storage.records.layout import BLOCK
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")

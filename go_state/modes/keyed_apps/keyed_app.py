@@ -16,7 +16,7 @@ from go_state.modes.keyed_apps.looking import KeyStatistics, key_statistics
 from go_state.modes.keyed_apps.sent import Sent, has_failed
 from go_state.runtime.flow.driver import refuse_running_loop
 from go_state.waking.deadlines import deadline
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 from go_state.watch.fields import ANY, Changes, Field
 from go_state.watch.watcher import Watcher
 
@@ -29,7 +29,7 @@ Msg = TypeVar("Msg")
 
 class KeyedApp(Generic[Model, Msg]):
     """The program of one key, whether it is running or at rest: every use but `statistics` and `settle` starts it. Made by
-    `KeyedApps[key]`. See `App` for what the methods do.
+    `KeyedApps[key]`. See `App` for what the methods do; each `timeout` is in seconds.
     """
 
     __slots__ = ("_directory", "key")
@@ -125,7 +125,9 @@ class KeyedApp(Generic[Model, Msg]):
         return self.live().version
 
     def watch(self, *, since: int = 0, every: float = 0.0) -> Watcher[Model]:
-        """Return a watcher, which ends when the program is put to rest; it is not while somebody waits for its models."""
+        """Return a watcher of the models, one in `every` seconds at most; it ends when the program is put to rest, which it is not while
+        somebody waits for its models.
+        """
         return self.live().watch(since=since, every=every)
 
     def changes(self, field: Field[Model] = ANY, *, since: int | None = None, initial: bool = False) -> Changes[Model]:

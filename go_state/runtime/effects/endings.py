@@ -1,4 +1,4 @@
-"""Endings: what becomes of an effect that has failed, that waits for its next try, or that is a part of a `seq` or `all`.
+"""Endings: what becomes of an effect that has failed, that has to wait for its next try, or that is a part of a `seq` or `all`.
 
     arrival ──▶ deliver: its message, or a trouble for on_error ──▶ entered: its end, what follows it begins, and what that sends
 

@@ -1,4 +1,4 @@
-"""The executor: where effects run. Coroutine functions are tasks, plain ones with `thread=True` run in a pool of threads.
+"""The executor: where effects run, and are tried again: coroutine functions as tasks, plain ones with `thread=True` in threads.
 
 Under `run_async` and its like tasks belong to the running event loop; under a thread they run on an event loop of their own, in a
 thread that is started with the first of them and ends with the run. What they come to is posted in the inbox, from whichever thread.

@@ -1,13 +1,20 @@
-"""What a turn holds: the effects that it begins, and the ends of others, until it is committed, or dropped when it is rolled back."""
+"""What a turn holds: the effects that it begins, and the ends of others, until it is committed, or dropped when it is rolled back.
+
+What was running before a crash is held again in the same way, by its names (`Resuming`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import Protocol
 
+from go_state.core.commands import After, All, Call, Cmd, Send, Seq, checked_commands
+from go_state.core.program import Commands
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.place import Outcome, is_in
+from go_state.runtime.effects.place import Group, Origin, Outcome, Path, is_in, unmapped
 from go_state.runtime.effects.scheduler import Cancelling, Effect, Step
+
+_NO_SCOPE: Scope = ()
 
 
 class Keys(Protocol):
@@ -80,3 +87,58 @@ class Held:
         for effect in dropped:
             effect.close_coroutine()
         return dropped
+
+
+class Resuming:
+    """What is held of one turn's commands after a crash: those whose names were noted as running. Nothing is called."""
+
+    def __init__(
+        self, hold: Callable[[Effect], Outcome], fail: Callable[[Group], object], origin: Origin, names: Collection[str]
+    ) -> None:
+        self._hold = hold
+        self._fail = fail
+        self._origin = origin
+        self._names = names
+
+    def turn(self, commands: Commands[object]) -> None:
+        """Hold what was running, by the numbers that it had in its turn."""
+        number = 0
+        for command in checked_commands(commands):
+            if command is not None and type(command) is not Send:
+                self._resume(command, _NO_SCOPE, None, (number,))
+                number += 1
+
+    def _resume(self, command: object, scope: Scope, group: Group | None, path: Path) -> Outcome:
+        command, scope = unmapped(command, scope)
+        if isinstance(command, (Seq, All)):
+            return self._resume_parts(Group(command, scope, group, path, self._origin))
+        if command is not None and not isinstance(command, Cmd) and callable(command):
+            command = Call.of(command)
+        if isinstance(command, (Call, After)):
+            effect = Effect(command, scope, group, path, self._origin)
+            if effect.name in self._names:
+                return self._hold(effect)
+        return Outcome.DONE
+
+    def _resume_parts(self, top: Group) -> Outcome:
+        """Resume the parts of a `seq` or `all`, however deep they are nested."""
+        group, outcome = top, Outcome.DONE
+        while True:
+            part = None if group.in_order and outcome is Outcome.RUNNING else next(group.rest, None)
+            if part is not None:
+                command, scope = unmapped(part[1], group.scope)
+                path: Path = (group.path, part[0])
+                if isinstance(command, (Seq, All)):
+                    group, outcome = Group(command, scope, group, path, self._origin), Outcome.DONE
+                    continue
+                outcome = self._resume(command, scope, group, path)
+            else:
+                if not group.in_order:
+                    group.begun = True
+                    if group.open and group.mark in self._names:
+                        self._fail(group)
+                    outcome = Outcome.RUNNING if group.open else Outcome.DONE
+                if group is top or group.parent is None:
+                    return outcome
+                group = group.parent
+            group.open += outcome is Outcome.RUNNING

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Never, Protocol, T
 
 from go_state.core.errors import TimedOut
 from go_state.runtime.effects.place import Origin
-from go_state.runtime.effects.scheduler import Effect
+from go_state.runtime.effects.scheduler import Effect, Later
 from go_state.system.timers import Clock, SystemClock, Timers
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 
 if TYPE_CHECKING:
     import asyncio
@@ -86,8 +86,8 @@ class Input(Protocol):
         ...
 
 
-Arrival: TypeAlias = Done | Failed | Parked | Look | Input | Effect
-"""What is posted; an effect that is a timer arrives itself, when it is due."""
+Arrival: TypeAlias = Done | Failed | Parked | Look | Input | Effect | Later
+"""What is posted; a timer arrives itself, when it is due."""
 
 _LOOK = Look()
 _NOTHING_CAME = "nothing came; nothing was consumed"
@@ -157,12 +157,15 @@ class Inbox:
 
 
 class Rest:
-    """For how long a run may wait. `is_busy()` returns whether a call is running; `grant()` gives streams what they are `owed`."""
+    """For how long a run may wait. `is_busy()` returns whether one of the `launched` calls is running; `grant()` gives streams what
+    they are `owed`.
+    """
 
     def __init__(
         self,
         inbox: Inbox,
         timers: Timers,
+        launched: Sized,
         is_busy: Callable[[], bool],
         owed: Sized,
         grant: Callable[[], object],
@@ -172,6 +175,7 @@ class Rest:
         self._timers = timers
         self._clock: Clock = timers.clock
         self._asks_clock = timers.clock.__class__ is not SystemClock  # also if no timer is set
+        self._launched = launched
         self._is_busy = is_busy
         self._owed = owed
         self._wake = wake  # by which the clock knows the run
@@ -196,10 +200,18 @@ class Rest:
         self._resting = resting
         return self._clock.left(self._timers.next_wait(), self._has_rest, self._wake)
 
+    def left_until(self, due: float) -> float | None:
+        """Return the same for a run that has nothing else to look at, and whose next timer is `due`."""
+        self._inbox.is_awaited = True
+        self._resting = None
+        return self._clock.left(due, self._has_rest, self._wake)
+
     def _has_rest(self) -> bool:
         """Return, from any thread, whether the run waits and has nothing to do."""
         inbox = self._inbox
-        return inbox.is_awaited and not inbox.arrivals and not self._is_busy() and (self._resting is None or self._resting())
+        if not inbox.is_awaited or inbox.arrivals or (self._launched and self._is_busy()):
+            return False
+        return self._resting is None or self._resting()
 
 
 class Arriving(Protocol):

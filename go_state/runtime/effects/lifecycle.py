@@ -11,8 +11,9 @@ none is lost.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from heapq import heappop
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from go_state.core.commands import After, Call, name_of
@@ -24,11 +25,11 @@ from go_state.runtime.effects.held import Marks
 from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Input, Look, Parked
 from go_state.runtime.effects.interpreter import Interpreter
 from go_state.runtime.effects.place import Messages, Outcome, marks_of
-from go_state.runtime.effects.scheduler import Effect, Scheduler
+from go_state.runtime.effects.scheduler import Cancelling, Effect, Later, Scheduler
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Checkpoint, Flow
 from go_state.system.crash_points import Watch
-from go_state.system.timers import SystemClock, Timers
+from go_state.system.timers import Shared, SystemClock, Timers
 
 if TYPE_CHECKING:
     from go_state.runtime.observing.commands import ObservesEffects
@@ -100,10 +101,12 @@ class Lifecycle:
         self._launch: Callable[[Effect], object] = self.launch
         self._held, self._held_keys = interpreter.held, interpreter.holding.keys
         self._marks: Marks | None = None
+        self._later = Shared(self._arrivals.append)
 
     def note_in(self, marks: Marks) -> None:
         """Note in `marks` which effects are running."""
         self._marks = self._interpreter.holding.marks = self._endings.marks = marks
+        self._interpreter.brief = False  # a mark has the name of an effect
 
     def observe(self, observed: ObservesEffects | None) -> None:
         """Tell of each effect from its launch to its end; None ends that, and is said in the run's own thread, between two steps."""
@@ -128,8 +131,15 @@ class Lifecycle:
             self._endings.remove_marks()
 
     def _begin_held(self) -> None:
+        now = None
         for step in self._held:  # held until all are begun: an interrupt in between ends the run, and no mark is removed
-            if step.key is None and type(step) is Effect:  # as most do, it only may have to wait for room
+            if isinstance(step, Later):
+                if now is None:
+                    now = self._now()  # of all: a turn's timers count from its commit
+                self._scheduler.laters += 1
+                self._timers.add_shared(now + step.command.seconds, self._later, step)
+                continue
+            if type(step) is Effect and step.key is None:  # as most do, it only may have to wait for room
                 if self._scheduler.admit(step):
                     self._launch(step)
                 else:
@@ -137,6 +147,8 @@ class Lifecycle:
                 continue
             if isinstance(step, Effect):
                 step.since = self._now()  # of one that waits for its key; a launch sets it anew
+            if type(step) is Cancelling and not step.scope and step.key is None:
+                self.adopt_timers()
             stop, launch = self._scheduler.begin(step)
             for effect in stop:
                 self._stop(effect)
@@ -146,6 +158,14 @@ class Lifecycle:
         if self._held_keys:
             self._held_keys.clear()
         self._held.clear()
+
+    def adopt_timers(self) -> None:
+        """Make effects of the timers that are none yet, which then can be asked for and cancelled as any other."""
+        arrivals = self._arrivals
+        for place in range(len(arrivals)):  # to which other threads may append meanwhile
+            if type(timer := arrivals[place]) is Later:
+                arrivals[place] = self._scheduler.adopt(timer)
+        self._timers.replace_shared(self._scheduler.adopt)
 
     def drop(self) -> None:
         """Forget what a turn that is rolled back has held: if the turn is taken again, it asks for it again."""
@@ -229,6 +249,8 @@ class Lifecycle:
             arrival = arrivals.popleft()
             if type(arrival) is Effect:  # a timer
                 effect, result = arrival, None
+            elif type(arrival) is Later:
+                effect, result = self._scheduler.adopt(arrival), None
             elif type(arrival) is Done:
                 effect, result = arrival
             else:
@@ -252,6 +274,31 @@ class Lifecycle:
         if together:
             yield from self._enter_together(together, put, decide)
         self.seconds += time.monotonic() - begun
+
+    def timer_messages(self, left_until: Callable[[float], float | None]) -> Iterator[Messages]:
+        """Give the messages of timers that have just one, timer after timer, each when it is due, up to where something else is to be done.
+
+        `left_until(due)` returns 0 if the timer is due, or if time has jumped to it. This is the way of a simulated day, in which each
+        timer has its turn at a time of its own: through `deliver` and the queue it takes three times as long.
+        """
+        heap, arrivals, inbox, scheduler = self._timers.heap, self._arrivals, self._inbox, self._scheduler
+        while heap and not arrivals:
+            due, _, _, timer = heap[0]
+            if type(timer) is not Later or Watch.reached is not None:
+                return
+            messages = timer.command.messages
+            if len(messages) != 1:
+                return
+            is_due = left_until(due) == 0
+            inbox.is_awaited = False
+            if not is_due or arrivals:
+                return
+            heappop(heap)
+            if heap and heap[0][0] <= due:  # the messages of those that are due at one time enter the queue together
+                arrivals.append(timer)
+                return
+            scheduler.laters -= 1
+            yield messages
 
     def _enter_together(self, together: list[tuple[Effect, Messages]], put: Put, decide: Decide) -> Flow[None]:
         """Put the messages of these, and end them."""

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, MutableSequence
 from contextvars import Token
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -51,24 +52,21 @@ class EffectManager:
         inline: bool = True,
         handles_signals: bool = True,
         observation: Observation | None = None,
+        is_alone: bool = False,
     ) -> None:
         effects = resources.effects
         self.observation = observation  #: what tells the observers of the run, if it has any
         self.inbox = Inbox()
         self.timers = Timers(resources.clock)
         self.names = TurnNames()
-        self.executor: Executor = (
-            Workers(self.inbox, on_loop=on_loop, at_once=effects.at_once) if executor is None else executor(self.inbox)
-        )
+        self.executor: Executor = (executor or partial(Workers, on_loop=on_loop, at_once=effects.at_once))(self.inbox)
         self.handles_signals = handles_signals  # whether Sub.signal takes the place of the process's handler
         self.cancelled: list[Cmd[object]] = []  # the commands that the end of the run has cancelled
-        self.credits: list[
-            Callable[[], object]
-        ] = []  # what lets streams give more, when the queue is short again; always the same list
+        self.credits: list[Callable[[], object]] = []  # what lets streams give more; always the same list
         self._env, self._grace = resources.env, effects.grace
         self._wake = self.inbox.wake  # one object: by it a clock knows the run
         self._scheduler = Scheduler(effects.at_once)
-        self._interpreter = Interpreter(self._scheduler, self.names, inline=inline)
+        self._interpreter = Interpreter(self._scheduler, self.names, inline=inline, brief=is_alone and observation is None)
         self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)
         if observation is not None:
             self.lifecycle.observe(observation.commands)
@@ -76,7 +74,10 @@ class EffectManager:
         self.perform, self.held = self._interpreter.perform, self._interpreter.held
         self.begin, self.drop = self.lifecycle.begin, self.lifecycle.drop
         self.deliver, self.give_up = self.lifecycle.deliver, self.lifecycle.give_up
-        self.left = Rest(self.inbox, self.timers, self._scheduler.is_busy, self.credits, self.grant, self._wake).left
+        launched, is_busy = self._scheduler.launched, self._scheduler.is_busy
+        rest = Rest(self.inbox, self.timers, launched, is_busy, self.credits, self.grant, self._wake)
+        self.left = rest.left
+        self.timer_messages = partial(self.lifecycle.timer_messages, rest.left_until)
         self.keeps_timers = False  # whether timers outlast the run, because its store knows them and somebody wakes the program
         self._backlog: Callable[[], int] = int
         self._taken: Callable[[], float] = _unknown
@@ -106,8 +107,8 @@ class EffectManager:
         """Connect the run's subscriptions."""
         self.lifecycle.inputs = inputs
 
-    def connect_replies(self, replies: list[object], drained: Callable[[], object]) -> None:
-        """Put what turns answer into the list, and call `drained` when nothing but running effects is waited for any more."""
+    def connect_replies(self, replies: MutableSequence[object], drained: Callable[[], object]) -> None:
+        """Put what turns answer into the sequence, and call `drained` when nothing but running effects is waited for any more."""
         self._interpreter.replies, self._drained = replies, drained
 
     def note_in(self, marks: Marks) -> None:
@@ -255,6 +256,7 @@ class EffectManager:
         try:
             self._interpreter.drop()  # what is held keeps its marks: this run has not begun it, and the next one does
             self.end_inputs()
+            self.lifecycle.adopt_timers()
             effects = self._scheduler.end_everything()
             self.cancelled += [effect.command for effect in effects]
             for effect in reversed(effects):

@@ -22,7 +22,7 @@ from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.awaitables import awaited, is_awaitable, result_of
 from go_state.runtime.flow.waits import Answer
 from go_state.waking.deadlines import deadline
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 
 if TYPE_CHECKING:
     import asyncio

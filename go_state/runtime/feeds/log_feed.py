@@ -57,7 +57,7 @@ class LogFeed(Generic[Msg]):
         self.on_loop = on_loop  #: whether it is taken on an event loop
         self.owner: OwnChunk[Msg] | Nobody = NOBODY
         self.chunk: list[Msg] = []  #: the messages that `take` has given last, which a commit may lengthen
-        self._rest: Iterator[Msg] = iter(self.chunk)
+        self.rest: Iterator[Msg] = iter(self.chunk)  #: what of it was not given yet
         self.first = self._began = reader.committed  #: the position of the chunk's first message, and of the first of all
         self._size, self._most = 1, CHUNK_LIMIT
         self._ending = False
@@ -94,7 +94,7 @@ class LogFeed(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
-        given = len(self.chunk) - length_hint(self._rest)
+        given = len(self.chunk) - length_hint(self.rest)
         if given != self._reader.committed - self.first:  # before any wait, so that one that is cancelled has it committed
             self.commit(()) if self.on_loop else self._commit((), given)
         following = self.following
@@ -105,8 +105,8 @@ class LogFeed(Generic[Msg]):
             self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
         if self._ending:
             return None
-        if length_hint(self._rest):
-            return _until(self._checkpoint_at, self._rest) if self.on_loop else self._rest
+        if length_hint(self.rest):
+            return _until(self._checkpoint_at, self.rest) if self.on_loop else self.rest
         self._adapt()
         while True:
             if self._disk is not None and self._disk.needs_disk():
@@ -116,8 +116,8 @@ class LogFeed(Generic[Msg]):
             if self.on_loop and isinstance(owner, OwnChunk) and owner.own is self.chunk and not owner.cursor.log.closed:
                 pass  # nothing was put since: if anything is now, the wait finds it
             elif chunk := self._take(self._size):
-                self.chunk, self._rest, self.first = chunk, iter(chunk), self._reader.committed
-                return _until(self._checkpoint_at, self._rest) if self.on_loop else self._rest
+                self.chunk, self.rest, self.first = chunk, iter(chunk), self._reader.committed
+                return _until(self._checkpoint_at, self.rest) if self.on_loop else self.rest
             if self._arrivals or ((timers := self._timers) is not None and timers.heap and timers.is_due()):
                 return NO_MESSAGES
             try:
@@ -174,18 +174,13 @@ class LogFeed(Generic[Msg]):
 
     def commit(self, messages: Sequence[Msg], /) -> tuple[()]:
         """Move the cursor and append the messages, as one step; those that are next to be read lengthen the chunk."""
-        self._commit(messages, len(self.chunk) - length_hint(self._rest))
+        self._commit(messages, len(self.chunk) - length_hint(self.rest))
         return ()
 
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
         """Append messages that no turn has sent. They do not lengthen the chunk, whose iterator may have ended for good."""
-        self._commit(messages, len(self.chunk) - length_hint(self._rest), follow=False)
+        self._commit(messages, len(self.chunk) - length_hint(self.rest), follow=False)
         return ()
-
-    def commit_processed(self) -> None:
-        """Commit what was given."""
-        if count := len(self.chunk) - length_hint(self._rest) - (self._reader.committed - self.first):
-            self._settle(count, (), False)
 
     def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True) -> None:
         count, fits = given - (self._reader.committed - self.first), len(self.chunk) + len(messages) <= self._most
@@ -198,18 +193,18 @@ class LogFeed(Generic[Msg]):
     def rollback(self, *, processed: bool) -> tuple[()]:
         """Commit what is processed and put the cursor back to the first message that is not."""
         committed = self._reader.committed - self.first
-        self._commit((), max(len(self.chunk) - length_hint(self._rest) - (not processed), committed))
+        self._commit((), max(len(self.chunk) - length_hint(self.rest) - (not processed), committed))
         with suppress(NothingPending):
             self._reader.rollback()
         self.chunk = []  # what is given anew is none of the old chunk's
-        self._rest, self.first = iter(self.chunk), self._reader.committed
+        self.rest, self.first = iter(self.chunk), self._reader.committed
         return ()
 
     # ------------------------------------------------------------------ looking
 
     def last_position(self) -> int:
         """Return the position in the log of the message last given."""
-        return self.first + len(self.chunk) - length_hint(self._rest) - 1  # of which an effect's origin asks: no further call
+        return self.first + len(self.chunk) - length_hint(self.rest) - 1  # of which an effect's origin asks: no further call
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
@@ -230,7 +225,7 @@ class LogFeed(Generic[Msg]):
         return not self._backlog()
 
     def _backlog(self) -> int:
-        return self._reader.diff() + length_hint(self._rest)
+        return self._reader.diff() + length_hint(self.rest)
 
 
 class MemoryFeed(LogFeed[Msg]):
@@ -256,7 +251,7 @@ class MemoryFeed(LogFeed[Msg]):
 
     def commit(self, messages: Sequence[Msg], /) -> tuple[()]:
         """Move the cursor and append the messages, as one step: whoever looks at the cursor sees it before or after that."""
-        given, owner = len(self.chunk) - length_hint(self._rest), self._own
+        given, owner = len(self.chunk) - length_hint(self.rest), self._own
         own = owner.own
         if own is None or len(own) >= OWN_LIMIT:
             self._commit(messages, given)
@@ -273,8 +268,8 @@ class MemoryFeed(LogFeed[Msg]):
         chunk, owner = self.chunk, self._own
         if owner.own is not chunk or len(chunk) >= FEW:
             return super().put(messages)
-        if not length_hint(self._rest):
-            self._rest = _at_end(chunk)  # before the append: until then nothing more is given
+        if not length_hint(self.rest):
+            self.rest = _at_end(chunk)  # before the append: until then nothing more is given
         chunk += messages
         if owner.own is None:  # others have come in between
             owner.append_late()

@@ -40,7 +40,7 @@ class LambdaContext(Protocol):
     """What Lambda says of an invocation."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return how long it may still take."""
+        """Return how many milliseconds it may still take."""
         ...
 
 

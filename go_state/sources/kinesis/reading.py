@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from queue import Empty, SimpleQueue
 from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import SourceChanged, SourceError
@@ -24,6 +24,7 @@ from go_state.sources.kinesis.cursor import Cursor
 from go_state.sources.kinesis.shards import Shards
 from go_state.sources.streams.leases import Leases, Sharing
 from go_state.sources.streams.records import Decoder
+from go_state.waking.condition import Condition
 
 Msg = TypeVar("Msg")
 
@@ -55,7 +56,9 @@ class KinesisReading(Generic[Msg]):
         self._ending: set[str] = set()  # shards of which all was given, and the end is not known to be stored
         self._is_stale = True  # whether the shards are to be listed anew
         self._turns = count(1)
-        self._pages: SimpleQueue[_Asked | None] = SimpleQueue()  # None wakes
+        self._pages: deque[_Asked | None] = deque()  # what was fetched, and None to wake
+        # Not a SimpleQueue: before Python 3.13 a `get` of it may wait forever if its time is over while it begins to wait.
+        self._arrived = Condition(lambda: bool(self._pages))
         self._pool = ThreadPoolExecutor(_THREADS, "go_state kinesis")
 
     # ------------------------------------------------------------------ the poll
@@ -79,7 +82,7 @@ class KinesisReading(Generic[Msg]):
 
     def wake(self) -> None:
         """End the `poll` that is running, or else the next one, soon."""
-        self._pages.put(None)
+        self._arrive(None)
 
     def _agree(self, holder: Holder[Record]) -> Sharing:
         if self._sharing is None:
@@ -135,18 +138,18 @@ class KinesisReading(Generic[Msg]):
             page: Page | Exception = self._calls.records(iterator or self._calls.iterator(shard, begin))
         except Exception as error:  # raised by poll, whatever it is
             page = error
-        self._pages.put(_Asked(shard, turn, now, page))
+        self._arrive(_Asked(shard, turn, now, page))
+
+    def _arrive(self, asked: _Asked | None) -> None:
+        self._pages.append(asked)
+        self._arrived.wake()
 
     def _receive(self, seconds: float) -> None:
         """Wait for a page, and take all that are there."""
-        try:
-            asked = self._pages.get(timeout=seconds) if seconds > 0 else self._pages.get_nowait()
-            while True:
-                if asked is not None:
-                    self._received(asked)
-                asked = self._pages.get_nowait()
-        except Empty:
-            pass
+        self._arrived.wait(time.monotonic() + seconds)
+        while self._pages:
+            if (asked := self._pages.popleft()) is not None:
+                self._received(asked)
 
     def _received(self, asked: _Asked) -> None:
         cursor = self._cursors.get(asked.shard)

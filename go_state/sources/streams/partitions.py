@@ -33,10 +33,12 @@ class Partitions(Generic[Msg]):
     time; an empty list if there is nothing now. `after` is None at the beginning.
 
         def read(shop: str, after: int | None) -> list[tuple[int, Sale]]:
-            rows = db.execute("SELECT id, cents FROM sales WHERE shop = ? AND id > ? ORDER BY id LIMIT 500", (shop, after or 0))
+            question = "SELECT id, cents FROM sales WHERE shop = ? AND id > ? ORDER BY id LIMIT 500"
+            rows = db.execute(question, (shop, after or 0))
             return [(number, Sale(shop, cents)) for number, cents in rows]
 
-        gs.aggregate(shops, gs.sources.Partitions("sales", lambda: SHOPS, read), store=store, key=lambda sale: sale.shop)
+        sales = gs.sources.Partitions("sales", lambda: SHOPS, read)
+        gs.aggregate(shops, sales, store=store, key=lambda sale: sale.shop)
 
     With `decode` the second of a pair is a record that it makes a message of; what it raises is a failure of that record, on which
     `on_error` decides. `fingerprint(partition)` describes a partition, to know it again by: another one later is a `SourceChanged`.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from go_state.storage.records.backend import Backend, Transaction
-from go_state.storage.records.frames import is_in_parts, pack, unpack
+from go_state.storage.records.layout import is_in_parts, pack, unpack
 from go_state.storage.records.records import RESTORED
 
 _NAMED = 20  # of many journals this many are described one by one

@@ -6,7 +6,7 @@ What enters: messages, by `Journal.put` or, from a running program, `Inlet.put_l
 `journal.py`       what users hold; `parts.py`: what it is made of
 `message_type.py`  how messages become JSON, and messages again
 `inlet.py`         how messages enter
-`tail.py`          what the journal's log retains: all of it on disk, the newest in memory
+`tail.py`          what the journal's log retains: what is on disk, and what a flush has yet to write
 `commit/`          how it gets to disk: `writer.py` is a flush, one transaction
 `reader.py`        the cursor of a reader
 `history.py`       reading without being a reader; `exchange.py`: as JSON Lines, and back

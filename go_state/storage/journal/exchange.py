@@ -24,7 +24,7 @@ from msgspec import Raw
 
 from go_state.core.errors import BadRecord
 from go_state.storage.journal.history import History
-from go_state.storage.records.block import EMPTIED
+from go_state.storage.records.layout import EMPTIED
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)

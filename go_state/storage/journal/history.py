@@ -14,7 +14,7 @@ from go_state.core.errors import Corrupt, Lagged
 from go_state.storage.journal.commit.in_hand import InHand
 from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.tail import Tail
-from go_state.storage.records.block import Block
+from go_state.storage.records.layout import Block
 from go_state.storage.records.records import Records
 
 Msg = TypeVar("Msg")
@@ -129,7 +129,7 @@ class History(Generic[Msg]):
             for places in reversed(self._in_hand.places()):
                 left_out = slice(max(places.start - first, 0), max(places.stop - first, 0))
                 del records[left_out], dates[left_out]
-            schema, types = self._kind.written_as()
+            schema, types = self._kind.written_as.schema, self._kind.written_as.types
         if not records:
             return None
         at = b",".join(b"[1,%d]" % each for each in dates)

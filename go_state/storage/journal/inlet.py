@@ -13,8 +13,9 @@ from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
 from go_state.storage.journal.commit.lease_holder import LeaseHolder, Right
 from go_state.storage.journal.commit.writer import REFUSED, Writer
 from go_state.storage.journal.message_type import MessageType
+from go_state.storage.journal.run_record import RunRecord
 from go_state.storage.journal.tail import Tail
-from go_state.storage.records.block import EMPTIED, Times
+from go_state.storage.records.layout import EMPTIED, Times
 
 Msg = TypeVar("Msg")
 
@@ -34,7 +35,7 @@ class Inlet(Generic[Msg]):
         kind: MessageType[Msg],
         stage: GroupCommit[Msg],
         lease: LeaseHolder,
-        aside: dict[int, str],
+        run_record: RunRecord,
     ) -> None:
         self._log = log
         self._tail = tail
@@ -42,7 +43,7 @@ class Inlet(Generic[Msg]):
         self._kind = kind
         self._stage = stage
         self._lease = lease
-        self._aside = aside  # see `RunRecord`
+        self._run_record = run_record
 
     def put(
         self,
@@ -76,7 +77,8 @@ class Inlet(Generic[Msg]):
         """
 
         def know(first: int) -> None:
-            self._aside.update({first + index: why for index, why in aside.items()})
+            for index, why in aside.items():
+                self._run_record.set_aside_locked(first + index, why)
 
         encoded = [EMPTIED if each is None else self._kind.encode_one(each) for each in messages]
         self.put(messages, [Times(1, each) for each in at], know if aside else None, encoded)

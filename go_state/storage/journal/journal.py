@@ -9,6 +9,7 @@ Here is its face, and what it is made of, in the order in which a message meets 
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from go_state.buffer.cursor import Start
 from go_state.buffer.log import NO_MESSAGE
 from go_state.buffer.statistics import BufferStatistics
 from go_state.core.errors import Lagged, UsageError
+from go_state.storage.journal.commit.flush_rules import GROUP
 from go_state.storage.journal.commit.upkeep import Upkeep
 from go_state.storage.journal.commit.writer import Durability
 from go_state.storage.journal.history import History, Recorded, Rewrite
@@ -53,8 +55,6 @@ class Journal(Generic[Msg]):
     Messages are stored as `["Add", {"by": 1}]`. They stay until `truncate`; readers that are behind read them from disk.
     Raises `NotStorable` for a message that would not read back equal, `StoreFull`, `LeaseHeld`, and `Corrupt` with the position of what
     is damaged.
-
-    A run works with what the journal is made of: `log`, `inlet`, `lease`, `writer`, `history`, `run_record` and `kind`.
     """
 
     def __init__(
@@ -75,13 +75,14 @@ class Journal(Generic[Msg]):
         writer = parts.writer
         self.parts = parts  #: what it is made of
         self.log = parts.log
+        self.tail = parts.tail
         self.kind = parts.kind
         self.lease = parts.lease
         self.writer = writer
         self.run_record = parts.run_record
         self.thread = writer.thread  #: in which the async methods use the disk
         self.history: History[Msg] = History(records, self.log, parts.tail, self.kind, parts.in_hand, lambda: writer.knows_disk)
-        self.inlet: Inlet[Msg] = Inlet(self.log, parts.tail, writer, self.kind, parts.stage, self.lease, parts.aside)
+        self.inlet: Inlet[Msg] = Inlet(self.log, parts.tail, writer, self.kind, parts.stage, self.lease, parts.run_record)
         self._upkeep = Upkeep(records, self.log, parts.tail, self.lease, writer, self.run_record)
 
     @property
@@ -116,7 +117,7 @@ class Journal(Generic[Msg]):
             self.inlet.put(() if message is NO_MESSAGE else (message, *more))
             return
         entry: Entry[Msg] = message, self.kind.encode_one(message), writer.time_ns()
-        if writer.rules.is_full:
+        if len(log.inbox) + len(self.tail.pending) >= GROUP:  # as `FlushRules.is_full` says
             writer.flush()  # before this one enters: if the disk is full it has not
         log.append(entry)  # the fast path of every buffer, with entries in the place of messages
         if log.attention:
@@ -190,7 +191,7 @@ class Journal(Generic[Msg]):
     def cursors(self) -> dict[str, int]:
         """Return how far each named reader has come, on disk."""
         with self.log.lock:
-            return {name: position for name, position in self.lease.stored.items() if name != SNAPSHOT}
+            return {name: position for name, position in self.parts.positions.stored.items() if name != SNAPSHOT}
 
     def set_aside(self) -> dict[int, str]:
         """Return the positions that runs and replays pass over, and why."""
@@ -328,6 +329,8 @@ class Journal(Generic[Msg]):
     ) -> None:
         await self.close_async()
 
+
+vars(Journal.put)["__signature__"] = inspect.signature(Journal.put_async)  # as of `Buffer.put`
 
 SomeJournal: TypeAlias = Journal[Any]
 """A journal of which it does not matter here, or is not known, what its messages are."""

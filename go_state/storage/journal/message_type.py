@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from go_state.core.errors import Incompatible, UsageError
 from go_state.core.migrations import Migration
 from go_state.storage.codec.codecs import message_codec
 from go_state.storage.codec.message_codec import MessageCodec
-from go_state.storage.records.block import Block
+from go_state.storage.records.layout import Block
 from go_state.storage.records.records import Records
 
-if TYPE_CHECKING:
-    from go_state.storage.types.description import Description
-
 Msg = TypeVar("Msg")
+
+
+class _Untyped(NamedTuple):
+    """What messages are written as of which nobody has said what they are: none are written."""
+
+    schema: int = 1
+    types: None = None
+
+
+_UNTYPED = _Untyped()
 
 
 class MessageType(Generic[Msg]):
@@ -26,6 +33,8 @@ class MessageType(Generic[Msg]):
         self._records = records
         self._aside = aside  # what was set aside and is not on disk yet; see `RunRecord`
         self._codec: MessageCodec[Msg] | None = None
+        #: What messages are written as today: the number of their schema, and the description of their type if that is known.
+        self.written_as: MessageCodec[Msg] | _Untyped = _UNTYPED
         self.encode_one: Callable[[Msg], bytes] = self._untyped  #: returns the JSON of one message
 
     def set(self, kind: Any, schema: int | None = None, migrations: Mapping[int, Migration] = MappingProxyType({})) -> None:
@@ -37,7 +46,7 @@ class MessageType(Generic[Msg]):
         codec: MessageCodec[Msg] = message_codec(kind, schema, migrations)
         if self._codec is not None and self._codec.kind != codec.kind:
             raise UsageError(f"the journal {self._records.name!r} is open with messages of another type: {self._codec.kind!r}")
-        self._codec = codec
+        self._codec = self.written_as = codec
         self.encode_one = codec.encode
 
     def _untyped(self, message: object) -> NoReturn:
@@ -53,10 +62,6 @@ class MessageType(Generic[Msg]):
         last, name = None if self._records.is_new else self._records.last_block(), self._records.name
         if last is not None and self._codec is not None and last.schema == self._codec.schema:
             check_changes(self._records.store, last.types, self._codec.types, name, f"the journal {name!r}")
-
-    def written_as(self) -> tuple[int, Description | None]:
-        """Return the schema that messages are written in today, and the description of their type."""
-        return (1, None) if self._codec is None else (self._codec.schema, self._codec.types)
 
     def encode(self, messages: Sequence[Msg]) -> list[bytes]:
         """Return the JSON of each message; `NotStorable` for one that would not read back equal."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from go_state.buffer.cursor import Cursor, Start
+from go_state.buffer.cursor import TRIM_STEP, Cursor, Start
 from go_state.core.errors import ConcurrentGet
 from go_state.storage.journal.parts import Parts
 from go_state.storage.records.keys import check_reader_name
@@ -25,21 +25,29 @@ class JournalCursor(Cursor[Msg]):
         super().__init__(parts.log, start, name)
         self._tail = parts.tail
         self._lease = parts.lease
+        self._stage = parts.stage
+        self._positions = parts.positions
         self._writer = parts.writer
         self._kind = parts.kind
         self.thread: OwnThread = parts.writer.thread  #: in which the journal's async methods use the disk
 
     def take(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages that are on disk; those that are not yet are flushed first."""
-        if self._writer.rules.blocks(self):
+        if self.is_blocked():
             self._writer.flush()
         with self.log.lock:
-            return self.take_locked(limit)
+            return self.log.take(self, limit)
+
+    def is_blocked(self) -> bool:
+        """Return whether a read has to wait for a flush: the next message, or what was staged, is not on disk."""
+        if (self.log.inbox or self._tail.pending) and self.position >= self._tail.durable:
+            return True
+        return bool(self._stage.staged) and self._writer.rules.has_staged
 
     def take_written(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages of those that are in memory: it asks no disk, and may find none, also after `prepare`."""
         with self.log.lock:
-            return self.take_locked(limit) if self._tail.is_in_memory(self.position) else []
+            return self.log.take(self, limit) if self._tail.is_in_memory(self.position) else []
 
     def needs_disk(self) -> bool:
         """Return whether the next message has to be written or read first, which `prepare` does."""
@@ -88,7 +96,10 @@ class JournalCursor(Cursor[Msg]):
         """Commit and append as one step, in memory and, at the next flush, on disk."""
         if not messages:
             with self.log.lock:
-                return self.settle_locked(count, (), follow)
+                self.committed += count
+                if self.committed - self._tail.start >= TRIM_STEP or self.log.closers:
+                    self.log.on_commit()
+            return ()
         encoded, times, number = self._kind.encode(messages), self._writer.now(len(messages)), len(messages)
         following: Sequence[Msg] = ()
         log, tail = self.log, self._tail
@@ -118,11 +129,11 @@ class JournalCursor(Cursor[Msg]):
         if self.log.in_parent:
             return
         try:
-            if not self.closed and self._writer.positions.has_moved(self) and not self._lease.is_ended:
+            if not self.closed and self._positions.has_moved(self) and not self._lease.is_ended:
                 self._writer.flush()
         finally:
             with self.log.lock:
-                self._writer.positions.remember_left(self)
+                self._positions.remember_left(self)
                 self.close_locked()
                 self._writer.let_go_locked()
 
@@ -141,7 +152,7 @@ class JournalCursor(Cursor[Msg]):
 
 def open_cursor(parts: Parts[Msg], start: Start, name: str) -> JournalCursor[Msg]:
     """Open a reader; see `Journal.consumer`."""
-    log, writer = parts.log, parts.writer
+    log = parts.log
     if name:
         check_reader_name(parts.records.prefix, name)
         parts.lease.acquire()  # its commits are writes, and what another process has committed under the name has to be known
@@ -154,7 +165,7 @@ def open_cursor(parts: Parts[Msg], start: Start, name: str) -> JournalCursor[Msg
                     f"give another reader a name of its own"
                 )
             log.look()
-            stored = writer.positions.start_of(name) if name else None
+            stored = parts.positions.start_of(name) if name else None
             cursor = JournalCursor(parts, start if stored is None else stored, name)
             log.cursors.append(cursor)
         if not parts.lease.is_held:

@@ -44,6 +44,9 @@ class RunRecord:
         self._running: dict[str, None] = {}  # the names of the commands of the run that writes the journal
         self._beside: dict[str, bytes | None] = {}  # letters, by their key in the store, since the last flush
         self._changed = False  # whether those differ from what is on disk
+        #: Whether there is something to write. It may be true for nothing, never false for something: it is set first.
+        self.has_unwritten = False
+        self.keeps_wake = False  #: whether it is written when the program has something to do by itself
         self._wake_name: bytes | None = (
             None  # of the record that says when the program has something to do; None if nobody asks
         )
@@ -66,16 +69,19 @@ class RunRecord:
         What is written together with that are `letters`, by their keys in the store.
         """
         with self._log.lock:
+            self.has_unwritten = True
+            self._beside.update(letters)  # first: with the note alone, Ctrl-C in between would lose the message
             self.set_aside_locked(position, kind)
-            self._beside.update(letters)
 
     def add_letters(self, letters: Mapping[str, bytes]) -> None:
         """Write letters by their keys in the store, with the next flush: of messages whose commands have failed after their turn."""
         with self._log.lock:
+            self.has_unwritten = True
             self._beside.update(letters)
 
     def set_aside_locked(self, position: int, kind: str) -> None:
         """Do the same. Lock held."""
+        self.has_unwritten = True
         self._aside[position] = kind
         self._tail.forget(position)
 
@@ -92,7 +98,7 @@ class RunRecord:
         with self._log.lock:
             if self._running or self._changed:
                 return list(self._running)
-        return [] if self._records.is_new else self._records.under_way()
+        return [] if self._records.is_new else self._records.running()
 
     def noted(self) -> list[str]:
         """Return the same to the run, which has noted all that were running when it began; the disk is not asked."""
@@ -103,7 +109,7 @@ class RunRecord:
         """Note a command that is running; it is written with what its turn commits, or before."""
         with self._log.lock:
             self._running[name] = None
-            self._changed = True
+            self._changed = self.has_unwritten = True
             self._commands_noted += 1
 
     def ended(self, names: Sequence[str]) -> None:
@@ -111,7 +117,7 @@ class RunRecord:
         with self._log.lock:
             for name in names:
                 self._running.pop(name, None)
-            self._changed = True
+            self._changed = self.has_unwritten = True
             self._commands_noted += 1
 
     # ------------------------------------------------------------------ when the program has something to do by itself
@@ -121,6 +127,7 @@ class RunRecord:
         found = WakeTimes() if self._records.is_new else read_wake(self._records.store.backend, name)
         with self._log.lock:
             self._wake_name, self._wake, self._stored_wake, self._wake_of = name, found, found, None
+            self.keeps_wake = True
         return found
 
     def wake_at(self, times: WakeTimes, position: int) -> None:
@@ -149,14 +156,10 @@ class RunRecord:
 
     # ------------------------------------------------------------------ what the writer asks, with the lock held
 
-    @property
-    def has_unwritten(self) -> bool:
-        """Whether there is something to write. Lock held, or to be asked again with it."""
-        return bool(self._aside or self._beside) or self._changed
-
     def notes(self, processed: int) -> Notes:
         """Return what is to be written with the position up to which the program has processed the messages. Lock held."""
-        if self._wake_name is None and not (self._changed or self._aside or self._beside):
+        self._count_unwritten()
+        if self._wake_name is None and not self.has_unwritten:
             return NO_NOTES
         running = list(self._running) if self._changed else None
         return Notes(dict(self._aside), running, self._wake_record(processed), dict(self._beside))
@@ -171,3 +174,7 @@ class RunRecord:
             self._stored_wake = notes.wake.times
         if notes.running == list(self._running):
             self._changed = False
+        self._count_unwritten()
+
+    def _count_unwritten(self) -> None:
+        self.has_unwritten = self._changed or bool(self._aside or self._beside)

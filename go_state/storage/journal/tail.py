@@ -1,4 +1,4 @@
-"""What a journal's log retains: every message on disk, and the newest of them in memory as well.
+"""What a journal's log retains: messages on disk, and the newest in memory, the last of them not written yet; and its readers.
 
 start ........ base ........ durable ........ end
 on disk only | on disk and   | in memory only:
@@ -8,12 +8,12 @@ on disk only | on disk and   | in memory only:
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
-from go_state.buffer.retained import Retained
+from go_state.buffer.retained import Place, Retained
 from go_state.core.errors import Incompatible, UsageError
-from go_state.storage.records.block import Block, Times, after, merged, split
+from go_state.storage.records.layout import Block, Times, after, merged, split
 from go_state.storage.records.records import Records
 
 Msg = TypeVar("Msg")
@@ -210,3 +210,40 @@ class Tail(Retained[Msg]):
             self.items = []
             self._decoded, self._runs = {}, {}
             self.end = self.durable = self.base = self._records.end
+
+
+class Positions:
+    """How far the named readers of a journal have come, on disk and beyond; the log's lock guards it."""
+
+    def __init__(self, cursors: list[Place]) -> None:
+        self.stored: dict[str, int] = {}  #: how far each has come, on disk
+        self._cursors = cursors  # of the open readers
+        self._left: dict[str, int] = {}  # how far those had come that were closed, until that is on disk
+
+    def has_moved(self, cursor: Place) -> bool:
+        """Return whether the reader has a name, and has committed more than is on disk."""
+        return bool(cursor.name) and self.stored.get(cursor.name) != cursor.committed
+
+    def moved(self) -> dict[str, int]:
+        """Return those that are to be written. Lock held."""
+        moved, stored = dict(self._left), self.stored
+        for each in self._cursors:
+            if each.name and stored.get(each.name) != each.committed:
+                moved[each.name] = each.committed
+        return moved
+
+    def remember_left(self, cursor: Place) -> None:
+        """Keep what a named reader has committed, which is being closed, for the next flush. Lock held."""
+        if cursor in self._cursors and self.has_moved(cursor):
+            self._left[cursor.name] = cursor.committed  # its own messages may be pending: the two are written together
+
+    def start_of(self, name: str) -> int | None:
+        """Return the stored position of the reader of this name, None if it is new. Lock held."""
+        return self._left.get(name, self.stored.get(name))
+
+    def written(self, positions: Mapping[str, int]) -> None:
+        """Called when they are on disk. Lock held."""
+        stored = self.stored
+        stored.update(positions)
+        if self._left:
+            self._left = {name: position for name, position in self._left.items() if stored.get(name) != position}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from go_state.core.errors import LeaseHeld, UsageError
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 
 IfHeld = Literal["fail", "wait"]
 _ASK_SECONDS = 0.05  # between two tries to take a lock that another process holds

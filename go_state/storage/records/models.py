@@ -4,7 +4,7 @@ r"""Models behind a version fence, and the snapshots that were kept of journalle
     k/<key>\0<position>      a snapshot that was kept of a journalled program besides the newest: a keyframe
     p/<id>..., w/<key>       parts of snapshots that are large; see `parts.py`
 
-Records have the frame of `frames.py`. The version of a record is the number of the transaction that wrote it, so that a key never
+Records have the frame of `layout.py`. The version of a record is the number of the transaction that wrote it, so that a key never
 has the same version twice.
 """
 
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from go_state.core.errors import Conflict, Corrupt, UsageError
 from go_state.core.ports import Stored, Write
 from go_state.storage.records.backend import Backend, Transaction
-from go_state.storage.records.block import Snapshot
-from go_state.storage.records.frames import is_in_parts, pack, unpack, version_in
 from go_state.storage.records.keys import key_bytes
+from go_state.storage.records.layout import is_in_parts, pack, unpack, version_in
 from go_state.storage.records.parts import InParts, count, forget, forget_unfinished, joined
+from go_state.storage.records.writes.entry import Snapshot
 
 if TYPE_CHECKING:
     from go_state.storage.types.description import Description

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from go_state.core.errors import Conflict, Corrupt
 from go_state.storage.records.backend import Backend, Transaction
-from go_state.storage.records.frames import is_in_parts, pack, unpack
 from go_state.storage.records.keys import key_bytes
+from go_state.storage.records.layout import is_in_parts, pack, unpack
 from go_state.system.crash_points import reach
 
 PART = 1 << 20  # bytes: a few milliseconds to write and sync

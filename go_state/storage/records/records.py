@@ -8,7 +8,7 @@ r"""The records of one journal, as they lie in a store: blocks of messages, curs
     j/<name>\0o             the token of the lease's holder, if a lease can be lost unnoticed
     g/restored              of the store: which restore it holds the records of; missing if it was never restored
 
-Blocks are described in `block.py`. Positions are numbered without gaps, and a gap is damage. One write is one transaction.
+Blocks are described in `layout.py`. Positions are numbered without gaps, and a gap is damage. One write is one transaction.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import TypeAlias
 
 from go_state.core.errors import Conflict, Corrupt, InvalidKey, Lagged, LeaseHeld
 from go_state.storage.records.backend import JournalStore, Transaction
-from go_state.storage.records.block import Block, Entry, pack_blocks, unpack_block
-from go_state.storage.records.frames import FRAME_BYTES, pack, unpack
 from go_state.storage.records.keys import MAX_NAME_BYTES, key_bytes
+from go_state.storage.records.layout import FRAME_BYTES, Block, pack, pack_blocks, unpack, unpack_block
 from go_state.storage.records.models import keep_snapshot, model_name, remember_types, write_beside
 from go_state.storage.records.parts import Parts
+from go_state.storage.records.writes.entry import Entry
 from go_state.storage.records.writes.together import Job
 from go_state.storage.types.description import Description
 
@@ -172,7 +172,7 @@ class Records:
                 raise Corrupt(self.name, f"the reader {name!r} is said to be at {position}, and the journal ends at {end}")
         return found
 
-    def under_way(self) -> list[str]:
+    def running(self) -> list[str]:
         """Return the names of the commands that were running at the last write."""
         with self._backend.transaction() as transaction:
             found = self._get(transaction, b"u")
@@ -241,8 +241,8 @@ class Records:
             self._put(transaction, b"c" + key_bytes(reader), b"%d" % position)
         for position, kind in entry.set_aside.items():
             self._put(transaction, b"x" + _POSITION.pack(position), kind.encode())
-        if entry.under_way is not None:
-            self._put(transaction, b"u", json.dumps(entry.under_way).encode())
+        if entry.running is not None:
+            self._put(transaction, b"u", json.dumps(entry.running).encode())
         if entry.wake is not None:
             entry.wake.write(transaction)
         for key, data in entry.beside.items():
@@ -310,7 +310,8 @@ class Records:
             raise Conflict(self.name, entry.first, found, journal=True)
         if entry.types is not None and entry.types is not self._remembered:
             remember_types(transaction, entry.types)
-        for position, data in pack_blocks(entry):
+        types = b"" if entry.types is None else entry.types.digest.encode()
+        for position, data in pack_blocks(entry.first, entry.schema, types, entry.times, entry.messages):
             self._put(transaction, b"b" + _POSITION.pack(position), data)
         transaction.announce(self.name)
 

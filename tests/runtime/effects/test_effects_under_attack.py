@@ -203,6 +203,7 @@ async def test_programs_that_listen_for_one_signal_may_end_in_any_order(usr1: li
     assert usr1 == [signal.SIGUSR1]
 
 
+@pytest.mark.processes
 def test_a_signal_that_python_does_not_handle_does_what_it_does() -> None:
     """Programs that have ended in the order in which they began leave a process that SIGTERM ends."""
     body = """

@@ -44,6 +44,7 @@ def test_calls_that_hang_leave_their_place_to_others(gate: Gate) -> None:
         assert app.watch().get(timeout=20, where=lambda model: "done" in model)[-1] == "done"
 
 
+@pytest.mark.processes
 def test_a_call_that_hangs_does_not_keep_the_process_from_ending() -> None:
     """It ends with the main thread, as the run has said that it would be left."""
     script = """if True:

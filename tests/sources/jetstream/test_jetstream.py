@@ -40,6 +40,9 @@ class Stream:
         )
 
 
+pytestmark = pytest.mark.processes
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[NatsServer]:
     server = NatsServer()

@@ -190,6 +190,7 @@ class Late(gs.LMDBStore):
         return self._backend
 
 
+@pytest.mark.processes
 def test_a_program_that_begins_during_a_restore_writes_nothing(store: RecordStore, tmp_path: Path) -> None:
     """It has read what is gone: its next write raises, and the store is the backup, whole."""
     program = gs.Program(lambda: (0, ()), _add, name="sum")
@@ -220,6 +221,7 @@ def _add(model: int, message: int) -> gs.Step[int, int]:
 # -------------------------------------------------------------------- compaction
 
 
+@pytest.mark.processes
 def test_a_compacted_file_holds_the_same_in_less(tmp_path: Path) -> None:
     """Keys, versions and messages stay, deleted bytes go, and it is written on at once; rights of the file stay as well."""
     path = tmp_path / "s.lmdb"
@@ -420,6 +422,7 @@ print(len(list(store.keys())), store.store({"again": gs.abc.Write(b"y", 0)})["ag
 # -------------------------------------------------------------------- reading, and what is made
 
 
+@pytest.mark.processes
 def test_a_store_that_is_only_read_is_not_written(tmp_path: Path) -> None:
     """Reads see what others write; a write is told what to do, and no file is made."""
     path = tmp_path / "s.lmdb"

@@ -251,6 +251,7 @@ def test_a_class_with_contents_beside_its_fields_is_refused(base: Any) -> None:
         gs.JsonCodec(both)
 
 
+@pytest.mark.processes
 def test_a_constructor_of_ones_own_is_seen_in_code_that_has_no_file() -> None:
     """A script given on the command line is named as generated code is; its own constructor is seen all the same."""
     script = (

@@ -45,7 +45,7 @@ def test_an_interrupted_flush_is_done_by_the_next(tmp_path: Path) -> None:
             assert [entry.message for entry in journal.read()] == list(range(put))
             assert records.cursors()["mailer"] == reader.committed
             assert records.set_aside().keys() == set(range(3, put, 4))
-            assert records.under_way()[-1] == f"turn/{put}"
+            assert records.running()[-1] == f"turn/{put}"
 
         at_every_point(interrupted)
 

@@ -19,7 +19,7 @@ import pytest
 
 import go_state as gs
 from go_state.storage.journal.journal import Journal
-from go_state.storage.records.frames import pack
+from go_state.storage.records.layout import pack
 
 ROOT = Path(gs.__file__).parents[1]
 DURABILITIES = pytest.mark.parametrize("durability", ["group", "put"])
@@ -266,8 +266,8 @@ def test_a_group_waits_in_memory(path: Path) -> None:
 
 
 def transaction_number(store: gs.LMDBStore) -> int:
-    assert store.backend.environment is not None
-    return int(store.backend.environment.info()["last_txnid"])
+    assert store.backend.file.environment is not None
+    return int(store.backend.file.environment.info()["last_txnid"])
 
 
 @DURABILITIES
@@ -565,6 +565,7 @@ def test_truncate_passes_no_named_reader(path: Path) -> None:
 # ---------------------------------------------------------------------- the lease
 
 
+@pytest.mark.processes
 def test_two_processes_do_not_write_one_journal(path: Path, other: Other) -> None:
     """The second gets LeaseHeld for every write and may read; other journals are nobody's; the first's death frees it."""
     assert other.do("journal.put(1)") == "None"
@@ -583,6 +584,7 @@ def test_two_processes_do_not_write_one_journal(path: Path, other: Other) -> Non
         assert journal.slice() == [1, 2]
 
 
+@pytest.mark.processes
 def test_the_lease_goes_from_one_to_the_other(path: Path, other: Other) -> None:
     """Who closes the journal gives the lease away, and who takes it continues after the other's messages."""
     with gs.LMDBStore(path) as store:
@@ -595,6 +597,7 @@ def test_the_lease_goes_from_one_to_the_other(path: Path, other: Other) -> None:
         assert store.journal("j").slice() == list(range(6))
 
 
+@pytest.mark.processes
 def test_who_waits_gets_the_lease(path: Path, other: Other) -> None:
     """With lease="wait" a put blocks until the owner has ended."""
     assert other.do("journal.put(1)") == "None"
@@ -608,6 +611,7 @@ def test_who_waits_gets_the_lease(path: Path, other: Other) -> None:
         assert journal.slice() == [1, 3, 2]
 
 
+@pytest.mark.processes
 def test_a_reader_opened_before_the_lease_sees_all(path: Path, other: Other) -> None:
     """Readers that were there when another process wrote are given its messages once this one has taken the lease."""
     filled(path, 10)
@@ -625,6 +629,7 @@ def test_a_reader_opened_before_the_lease_sees_all(path: Path, other: Other) -> 
             assert seen == list(range(start, 3001))
 
 
+@pytest.mark.processes
 def test_read_sees_what_another_process_writes(path: Path, other: Other) -> None:
     """`read` without a lease looks anew each time."""
     with gs.LMDBStore(path) as store:

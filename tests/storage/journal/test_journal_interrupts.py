@@ -14,7 +14,7 @@ import go_state as gs
 from go_state.core.errors import StoreFull
 from go_state.storage.journal.commit.group_commit import Pending
 from go_state.storage.journal.commit.lease_queue import LeaseQueue
-from go_state.storage.records.block import Entry, Snapshot
+from go_state.storage.records.writes.entry import Entry, Snapshot
 
 
 @pytest.mark.slow

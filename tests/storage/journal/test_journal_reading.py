@@ -10,8 +10,9 @@ import pytest
 
 import go_state as gs
 from go_state.storage.journal.journal import Journal
-from go_state.storage.records.block import Entry, Times
+from go_state.storage.records.layout import Times
 from go_state.storage.records.records import Records
+from go_state.storage.records.writes.entry import Entry
 
 
 @pytest.fixture

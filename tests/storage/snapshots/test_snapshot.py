@@ -144,7 +144,7 @@ def test_every_flipped_bit_in_lmdb_is_noticed(tmp_path: Path) -> None:
     damaged = {f"{number}": data for number, data in enumerate([*flips(record), *(record[:n] for n in range(len(record)))])}
     outcomes = set()
     with gs.LMDBStore(path) as store:
-        raw = store.backend.environment  # the raw record, as a disk that forgets a bit would leave it
+        raw = store.backend.file.environment  # the raw record, as a disk that forgets a bit would leave it
         assert raw is not None
         for data in damaged.values():
             with raw.begin(write=True) as writing:
@@ -160,8 +160,8 @@ def test_a_record_under_another_key_is_noticed(tmp_path: Path) -> None:
     """A raw LMDB record that was copied to another key raises Corrupt."""
     with gs.LMDBStore(tmp_path / "state.lmdb") as store:
         store.store({"k": gs.abc.Write(b"1", 0)})
-        assert store.backend.environment is not None
-        with store.backend.environment.begin(write=True) as writing:
+        assert store.backend.file.environment is not None
+        with store.backend.file.environment.begin(write=True) as writing:
             writing.put(b"s/other", bytes(writing.get(b"s/k")))
         with pytest.raises(gs.errors.Corrupt):
             store.load("other")

@@ -52,6 +52,7 @@ class TestLogOnALoop(AsyncPartitionContract):
         return AsyncLogSource(self.log.source())
 
 
+@pytest.mark.slow
 class TestInMemory(HolderContract):
     """Histories on a MemoryStore."""
 

@@ -30,7 +30,8 @@ class JournalRun(Generic[Model, Msg]):
         self._observers = parts.observers
         self._replies = parts.replies
         self._settling = parts.settling
-        self.committed = parts.replies.turned  #: called with the model of each turn, which may be published later
+        self.on_published = parts.observers.on_published  #: called with the newest model on disk
+        self.published = parts.replies.published  #: called after that: whoever waits for a turn up to it is woken
         self.durable: DurableRun[Model, Msg] = DurableRun(
             parts.program,
             settings,
@@ -47,6 +48,7 @@ class JournalRun(Generic[Model, Msg]):
         self.journal = self.durable.journal  #: its queue
         self.program = parts.program  #: as it was given
         self.loop = self.durable.loop  #: that takes its turns
+        parts.replies.follow(self.loop.hooks, parts.replies.turned)  # of turns that may be published later
 
     # ------------------------------------------------------------------ called by the durable run
 
@@ -59,11 +61,6 @@ class JournalRun(Generic[Model, Msg]):
     def rolled_back(self, error: BaseException, *, ends: bool) -> None:
         """Fail whoever waits for the turn."""
         self._replies.rolled_back(error, ends=ends)
-
-    def published(self, model: Model) -> None:
-        """Publish the newest model on disk, and wake whoever waits for a turn up to it."""
-        self._observers.committed(model)
-        self._replies.published()
 
     # ------------------------------------------------------------------ called by the app
 

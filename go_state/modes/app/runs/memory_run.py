@@ -44,11 +44,12 @@ class MemoryRun(Generic[Model, Msg]):
         self._on_loop = parts.on_loop
         self._feed: LogFeed[Msg] | None = None
         program, chain, replies = parts.program, parts.chain, parts.replies
-        hooks = Hooks(subscribed(program.subscriptions, parts.manager), chain, parts.observers, replies, program.view)
+        hooks = Hooks(subscribed(program.subscriptions, parts.manager), chain, parts.observers, program.view)
         steps: Steps[Model, Msg] = Steps.of(program) if chain is None else chain.steps(program)
         failures: Failures[Msg] = Failures(parts.on_error, lists=False, filing=filing_for(program, parts.on_error))
         self.program = program  #: as it was given
         self.loop = Loop(steps, parts.manager, hooks=hooks, failures=failures, after_rollback=replies, stop=parts.stop)
+        replies.follow(self.loop.hooks, replies.committed)
 
     def flow(self) -> Flow[None]:
         """Take every message through its turn, until the buffer is closed and drained, or a stop is requested."""

@@ -27,7 +27,6 @@ _MAP_SIZE = (
     1 << 36
 )  # 64 GiB of address space, not of disk: the file grows as it is filled. It is set when a file is opened, because
 # two processes that resize a map at the same time have corrupted files (py-lmdb issue 269).
-_LITTLE = 1 << 20  # bytes free on a disk that count as none when a write has failed
 _DEPTH = 32  # as LMDB's own limit: a damaged tree may lead in a circle
 
 
@@ -185,33 +184,3 @@ class _File:
                 yield from struct.unpack_from(f"={count}Q", pages, 8)
             else:
                 raise IndexError
-
-
-def disk_is_full(folder: str) -> bool:
-    """Return whether so little of the disk is free that a failed write has failed because of that."""
-    from shutil import disk_usage
-
-    return disk_usage(folder or ".").free < _LITTLE
-
-
-def why_not_opened(path: str, error: Exception, *, is_another: bool, room: int | None) -> str:
-    """Return why LMDB cannot open the file, and what to do about it.
-
-    `is_another` says that LMDB does not know it as a file of its own; `room` is the size of a map for which there is no memory.
-    """
-    folder = os.path.dirname(os.path.abspath(path))
-    if is_another:
-        whole = "a backup, or a copy that was made while no process had it open"
-        return f"{path} is no LMDB file, or is damaged ({error}): give another path, or put back {whole}"
-    if room is not None:
-        return (
-            f"{path} cannot be opened, because a process may not have {room} bytes of address space here "
-            f"(see ulimit -v): give a smaller map_size, which is the most that the store may ever hold"
-        )
-    if "already open" in str(error):
-        return f"{path} is already open in this process: open it once and hand the store to whoever needs it"
-    if os.path.isdir(path):
-        return f"{path} is a folder: an LMDBStore is one file in it, such as {path}/state.lmdb"
-    if "denied" not in str(error) and not os.path.isdir(folder):
-        return f"{folder} is not a folder: make it first"
-    return f"{path} cannot be opened ({error}): check that it and {path}-lock can be read and written"

@@ -33,5 +33,5 @@ class LMDBStore(RecordStore):
     ) -> None:
         if map_size is not None and (not isinstance(map_size, int) or map_size < 1):
             raise UsageError(f"map_size is the most bytes the store may ever hold, not {map_size!r}")
-        self.path = real_path(path)  #: the file's path, without symbolic links: its lock file is beside it
+        self.path = real_path(path)  #: the file's path, without symbolic links; its lock file is beside it
         super().__init__(LMDBEnvironment(self.path, map_size, readonly=readonly, create=create))

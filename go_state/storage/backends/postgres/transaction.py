@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from go_state.storage.backends.postgres.connections import BoundedConnection
 from go_state.storage.backends.postgres.driver import TupleRow, psycopg
 from go_state.storage.backends.postgres.listening import channel_of, payload_of
-from go_state.storage.records.frames import FRAME_BYTES
+from go_state.storage.records.layout import FRAME_BYTES
 
 _SIZES = 10_000  # names that are read at once without their records
 _ROWS = 64  # records that are read at once: a block of messages may be large

@@ -8,6 +8,6 @@ senders who are woken. Read in this order:
 `lease_queue.py`    the waits for the lease in this process; one of them asks the system
 `lease_holder.py`   having the lease, and what is known of the disk with and without it
 `flush_rules.py`    when to flush: nobody else decides; how far named readers have come, until that is written
-`writer.py`         a flush: one transaction
+`writer.py`         a flush: one transaction; then readers are woken
 `upkeep.py`         what a user changes besides putting: pass over a message, forget a reader, forget what is old
 """

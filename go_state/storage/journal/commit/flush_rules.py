@@ -1,13 +1,13 @@
-"""When a journal is flushed: nobody else decides; and how far its named readers have come, which a flush writes.
+"""When a journal is flushed: nobody else decides.
 
-A put asks `is_full`, a read `blocks`, a commit `commit_is_due`; a run asks `needs_flush` between two chunks of messages.
+A put asks `is_full`, a commit `commit_is_due`; a run asks `needs_flush` between two chunks of messages. A read flushes if its cursor
+`is_blocked`: the message that it is to get is not on disk.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from go_state.buffer.log import Log
 from go_state.buffer.retained import Place
@@ -15,7 +15,7 @@ from go_state.buffer.statistics import Backlog
 from go_state.storage.journal.commit.group_commit import GroupCommit
 from go_state.storage.journal.commit.lease_holder import LeaseHolder
 from go_state.storage.journal.run_record import RunRecord
-from go_state.storage.journal.tail import Tail
+from go_state.storage.journal.tail import Positions, Tail
 from go_state.storage.records.records import PROGRAM
 
 Msg = TypeVar("Msg")
@@ -23,41 +23,12 @@ Msg = TypeVar("Msg")
 GROUP = 4096  # messages: what a crash may take of a journal whose durability is "group"
 
 
-class Positions:
-    """How far the named readers of a journal have come, as far as that is not on disk yet; the log's lock guards it."""
+class Reading(Place, Protocol):
+    """The place of a reader that knows whether its next message can be read."""
 
-    def __init__(self, cursors: list[Place], lease: LeaseHolder) -> None:
-        self._cursors = cursors  # of the open readers
-        self._lease = lease
-        self._left: dict[str, int] = {}  # how far those had come that were closed, until that is on disk
-
-    def has_moved(self, cursor: Place) -> bool:
-        """Return whether the reader has a name, and has committed more than is on disk."""
-        return bool(cursor.name) and self._lease.stored.get(cursor.name) != cursor.committed
-
-    def moved(self) -> dict[str, int]:
-        """Return those that are to be written. Lock held."""
-        moved, stored = dict(self._left), self._lease.stored
-        for each in self._cursors:
-            if each.name and stored.get(each.name) != each.committed:
-                moved[each.name] = each.committed
-        return moved
-
-    def remember_left(self, cursor: Place) -> None:
-        """Keep what a named reader has committed, which is being closed, for the next flush. Lock held."""
-        if cursor in self._cursors and self.has_moved(cursor):
-            self._left[cursor.name] = cursor.committed  # its own messages may be pending: the two are written together
-
-    def start_of(self, name: str) -> int | None:
-        """Return the stored position of the reader of this name, None if it is new. Lock held."""
-        return self._left.get(name, self._lease.stored.get(name))
-
-    def written(self, positions: Mapping[str, int]) -> None:
-        """Called when they are on disk. Lock held."""
-        stored = self._lease.stored
-        stored.update(positions)
-        if self._left:
-            self._left = {name: position for name, position in self._left.items() if stored.get(name) != position}
+    def is_blocked(self) -> bool:
+        """Return whether a read has to wait for a flush."""
+        ...
 
 
 class FlushRules(Generic[Msg]):
@@ -115,23 +86,17 @@ class FlushRules(Generic[Msg]):
             age = None if at is None else max(time.time() - at, 0.0)
             return Backlog(size + self._stage.size, age, log.times.rate(tail.end, log.clock()))
 
-    def blocks(self, cursor: Place) -> bool:
-        """Return whether a reader has to wait for a flush: its next message, or what was staged, is not on disk."""
-        if (self._log.inbox or self._tail.pending) and cursor.position >= self._tail.durable:
-            return True
-        return bool(self._stage.staged) and self.has_staged
-
     def commit_is_due(self, cursor: Place) -> bool:
         """Return whether a reader's commits have to be on disk now."""
         return bool(cursor.name) and (self.at_once or self._is_far_ahead(cursor))
 
-    def needs_flush(self, cursor: Place) -> bool:
+    def needs_flush(self, cursor: Reading) -> bool:
         """Return whether a run, or a task, should flush before it takes more.
 
         It does if a read blocks, or if as much waits as a crash may take; the rest, such as commits, is written when the reader has
         come to the end of the journal.
         """
-        if self.blocks(cursor) or self.is_full:
+        if cursor.is_blocked() or self.is_full:
             return True
         has_unwritten, at_end = self._run_record.has_unwritten, cursor.position >= self._tail.end
         if not (has_unwritten or self.positions.has_moved(cursor)):
@@ -149,9 +114,9 @@ class FlushRules(Generic[Msg]):
         """Return whether turns with effects are to be marked on disk now: at the end of a backlog, or each time with "put"."""
         return self.positions.has_moved(cursor) and (self.at_once or cursor.position >= self._tail.end)
 
-    def is_unwritten(self, cursor: Place) -> bool:
+    def is_unwritten(self, cursor: Reading) -> bool:
         """Return whether the disk does not know all that the reader has done."""
-        return self.blocks(cursor) or self.positions.has_moved(cursor) or self._run_record.has_unwritten
+        return cursor.is_blocked() or self.positions.has_moved(cursor) or self._run_record.has_unwritten
 
     def _is_far_ahead(self, cursor: Place) -> bool:
-        return cursor.committed - self._lease.stored.get(cursor.name, 0) >= GROUP
+        return cursor.committed - self.positions.stored.get(cursor.name, 0) >= GROUP

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from go_state.storage.records.block import Times
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.storage.records.layout import Times
+from go_state.waking.waker import ThreadWaker
 
 if TYPE_CHECKING:
     from go_state.waking.loop_waker import LoopWaker

@@ -13,7 +13,7 @@ from typing import Any
 
 from go_state.buffer.log import Log
 from go_state.storage.journal.commit.lease_queue import LeaseQueue
-from go_state.storage.journal.tail import Tail
+from go_state.storage.journal.tail import Positions, Tail
 from go_state.storage.records.lease import IfHeld, LeaseWait
 from go_state.storage.records.records import Records
 from go_state.system.own_thread import OwnThread
@@ -37,6 +37,7 @@ class LeaseHolder:
         records: Records,
         log: Log[Any],
         tail: Tail[Any],
+        positions: Positions,
         queue: LeaseQueue,
         *,
         before: Callable[[], object] | None,
@@ -45,7 +46,7 @@ class LeaseHolder:
     ) -> None:
         self.flushing = threading.Lock()  #: held around a flush, and taken before the log's lock
         self.queue = queue  #: those who wait for the lease
-        self.stored: dict[str, int] = {}  #: how far each named reader has come, on disk
+        self.positions = positions
         self._records = records
         self._log = log
         self._tail = tail
@@ -138,7 +139,7 @@ class LeaseHolder:
                 self.right = Right.READING
 
     def _take_in(self) -> None:
-        self.stored = dict(self._records.reached)
+        self.positions.stored = dict(self._records.reached)
         self._tail.catch_up()
 
     def follow(self) -> None:
@@ -159,7 +160,7 @@ class LeaseHolder:
     def slowest(self) -> int | None:
         """Return how far the named reader that is furthest behind has come, on disk; None if there is none."""
         with self._log.lock:
-            return min(self.stored.values(), default=None)
+            return min(self.positions.stored.values(), default=None)
 
     # ------------------------------------------------------------------ giving it back
 

@@ -31,7 +31,7 @@ class Upkeep:
     def skip(self, position: int) -> None:
         """Set a message aside; see `Journal.skip`."""
         with self._writer.exclusive(), self._log.lock:
-            start, end, done = self._tail.start, self._tail.end, max(self._lease.stored.values(), default=0)
+            start, end, done = self._tail.start, self._tail.end, max(self._lease.positions.stored.values(), default=0)
             if any(each.name for each in self._log.cursors):
                 raise UsageError(f"the journal {self._records.name!r} is being read: end its program first")
             if not isinstance(position, int) or not max(start, done) <= position < end:
@@ -49,7 +49,7 @@ class Upkeep:
         """Forget how far a named reader has come; see `Journal.remove_reader`."""
         journal = self._records.name
         with self._writer.exclusive(), self._log.lock:
-            stored = self._lease.stored
+            stored = self._lease.positions.stored
             if any(each.name == name for each in self._log.cursors):
                 raise UsageError(f"the reader {name!r} of the journal {journal!r} is open: close it first")
             if name not in stored or name == SNAPSHOT:
@@ -64,7 +64,7 @@ class Upkeep:
         """Forget the messages before the position; see `Journal.truncate`."""
         with self._writer.exclusive():
             with self._log.lock:
-                who, at = min(self._lease.stored.items(), key=lambda item: item[1], default=("", before))
+                who, at = min(self._lease.positions.stored.items(), key=lambda item: item[1], default=("", before))
             if at < before:
                 who = "the newest snapshot stands at" if who == SNAPSHOT else f"the reader {who!r} has only come to"
                 raise UsageError(f"{who} {at}: truncate before that at most")

@@ -1,4 +1,4 @@
-"""How a journal gets to disk: one flush, one transaction.
+"""How a journal gets to disk: one flush, one transaction; then its readers are woken, and senders told.
 
 Messages enter in memory and lie there encoded until a *flush* writes them, the cursors of named readers and what else belongs
 together in one synced transaction. There is no thread that flushes: whoever needs something durable does, and takes everybody's
@@ -33,8 +33,9 @@ from go_state.storage.journal.commit.lease_holder import LeaseHolder, Right
 from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.run_record import NO_NOTES, Notes, RunRecord
 from go_state.storage.journal.tail import Tail
-from go_state.storage.records.block import Entry, Snapshot, Times
+from go_state.storage.records.layout import Times
 from go_state.storage.records.records import PROGRAM, SNAPSHOT, Records
+from go_state.storage.records.writes.entry import Entry, Snapshot
 from go_state.storage.records.writes.together import Steps
 from go_state.system.at_exit import at_exit
 from go_state.system.crash_points import Watch, reach
@@ -170,9 +171,7 @@ class Writer(Generic[Msg]):
     def _steps(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> Steps[int]:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
         if self._lease.right is not Right.HELD and (snapshot is not None or messages or self.rules.has_unwritten()):
-            if self._lease.is_lost:
-                raise LeaseHeld(self._records.name)
-            self._lease.take()
+            self._take_lease()
         if self._is_unsure:
             self._catch_up_with_ourselves()
         own = [Pending(messages, self._kind.encode(messages), self.now(len(messages)), with_snapshot=True)] if messages else []
@@ -184,7 +183,9 @@ class Writer(Generic[Msg]):
             for each in own:
                 self._in_hand.place(each)
             cursors = self.positions.moved()
-            notes = self._run_record.notes(cursors.get(PROGRAM, self._lease.stored.get(PROGRAM, 0)))
+            notes, record = NO_NOTES, self._run_record
+            if record.has_unwritten or record.keeps_wake:
+                notes = record.notes(cursors.get(PROGRAM, self.positions.stored.get(PROGRAM, 0)))
             entry = self._entry(snapshot, notes, cursors, beside)
             if entry is None:
                 self.let_go_locked()  # the lease may have been taken for a put that came too late
@@ -210,6 +211,11 @@ class Writer(Generic[Msg]):
         with self._log.lock:
             self._written(entry, notes)
         return number
+
+    def _take_lease(self) -> None:
+        if self._lease.is_lost:
+            raise LeaseHeld(self._records.name)
+        self._lease.take()
 
     def taken(self) -> None:
         """Called when the lease has become ours, before anybody else can put. Lock held."""
@@ -239,8 +245,8 @@ class Writer(Generic[Msg]):
             letters = {**letters, **beside}
         if not (messages or cursors or aside or snapshot or running is not None or wake is not None or letters):
             return None
-        schema, types = self._kind.written_as()
-        return Entry(tail.durable, schema, messages, times, cursors, aside, snapshot, types, running, wake, letters)
+        kind = self._kind.written_as
+        return Entry(tail.durable, kind.schema, messages, times, cursors, aside, snapshot, kind.types, running, wake, letters)
 
     def _written(self, entry: Entry, notes: Notes) -> None:
         """Called when the entry is on disk. Lock held."""
@@ -295,7 +301,7 @@ class Writer(Generic[Msg]):
             self._failure = self._failure or error  # the leader gets this error, so what it wrote must not become durable later
             raise
         with self._log.lock:
-            self._lease.stored = dict(self._records.reached)
+            self.positions.stored = dict(self._records.reached)
             self._tail.written(min(self._records.end, self._tail.end))
             self._tail.catch_up()
             self._in_hand.finish_up_to(self._tail.durable)

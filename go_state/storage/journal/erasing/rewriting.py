@@ -13,7 +13,7 @@ from go_state.storage.journal.history import Recorded, Rewrite
 from go_state.storage.journal.parts import Parts
 from go_state.storage.letters.box import LetterBox
 from go_state.storage.letters.box import names as letter_boxes
-from go_state.storage.records.block import EMPTIED, Block, pack_block, split
+from go_state.storage.records.layout import EMPTIED, Block, pack_block, split
 from go_state.storage.records.records import SNAPSHOT
 
 Msg = TypeVar("Msg")
@@ -79,7 +79,7 @@ def rewrite(
                 _check_no_command(parts, rewriting.changed)
                 _check_snapshots(parts, refolding)
                 letters = _letters_of(parts, rewriting.changed)
-                stage.switch(parts.kind.written_as()[1], letters, has_snapshots=SNAPSHOT in parts.lease.stored)
+                stage.switch(parts.kind.written_as.types, letters, has_snapshots=SNAPSHOT in parts.positions.stored)
                 done = done._replace(letters=len(letters))
         except BaseException:
             with suppress(Exception):  # the first error tells more, and the next rewriting deletes what is left
@@ -100,7 +100,7 @@ def _check_rests(parts: Parts[Msg]) -> None:
 def _check_snapshots(parts: Parts[Msg], refolding: Refolding[Msg] | None) -> None:
     """Raise `UsageError` if snapshots would have to go without which the program could not begin."""
     records = parts.records
-    if refolding is None and SNAPSHOT in parts.lease.stored and records.start:
+    if refolding is None and SNAPSHOT in parts.positions.stored and records.start:
         raise UsageError(
             f"the journal {records.name!r} begins at {records.start}, and its snapshots hold what was before: give its program= to "
             f"make them anew; nothing was written"
@@ -109,7 +109,7 @@ def _check_snapshots(parts: Parts[Msg], refolding: Refolding[Msg] | None) -> Non
 
 def _check_no_command(parts: Parts[Msg], changed: set[int]) -> None:
     """Raise `UsageError` if a command of a message that changes has not ended: its program finds it again by that message."""
-    turns = (name.split("/")[1] for name in parts.records.under_way())
+    turns = (name.split("/")[1] for name in parts.records.running())
     running = sorted({int(turn) for turn in turns if turn.isdecimal()} & changed)
     if running:
         raise UsageError(
@@ -138,7 +138,7 @@ def _look_anew(parts: Parts[Msg]) -> None:
     with suppress(Exception):  # what is on disk is looked at again with the next use
         parts.records.refresh()
         with parts.log.lock:
-            parts.lease.stored = dict(parts.records.reached)
+            parts.positions.stored = dict(parts.records.reached)
 
 
 class _Rewriting(Generic[Msg]):
@@ -230,7 +230,7 @@ class _Rewriting(Generic[Msg]):
 
     def _new_blocks(self, block: Block, found: list[tuple[bytes, bool]]) -> Iterator[tuple[int, bytes]]:
         """Give the blocks in the place of one: messages that stay keep the schema and the types that they were written with."""
-        schema, types = self._parts.kind.written_as()
+        schema, types = self._parts.kind.written_as.schema, self._parts.kind.written_as.types
         digest = "" if types is None else types.digest
         if types is not None and (block.schema, block.types) != (schema, digest):
             self._parts.records.check_shapes(types, schema)

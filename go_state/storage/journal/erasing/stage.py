@@ -13,8 +13,8 @@ import struct
 from collections.abc import Collection, Iterator
 
 from go_state.storage.records.backend import Transaction
-from go_state.storage.records.frames import pack, unpack
 from go_state.storage.records.keys import key_bytes
+from go_state.storage.records.layout import pack, unpack
 from go_state.storage.records.models import forget_snapshots, put_snapshot, remember_types, write_beside
 from go_state.storage.records.records import SNAPSHOT, Records
 from go_state.storage.types.description import Description

@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import StoreFull, StoreUnavailable
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 
 if TYPE_CHECKING:
     from go_state.storage.records.backend import Backend, Transaction

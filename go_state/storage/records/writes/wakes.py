@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt
-from go_state.storage.records.frames import pack, unpack
 from go_state.storage.records.keys import key_bytes
+from go_state.storage.records.layout import pack, unpack
 
 if TYPE_CHECKING:
     from go_state.storage.records.backend import Backend, Transaction

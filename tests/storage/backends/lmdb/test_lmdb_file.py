@@ -44,6 +44,7 @@ except gs.GoStateError as error:
     return ran.stdout.strip()
 
 
+@pytest.mark.processes
 def test_a_store_is_one_by_whatever_name_it_is_opened(path: Path, tmp_path: Path) -> None:
     """A symbolic link leads to the lock and the lease of the file itself."""
     (tmp_path / "current").symlink_to(tmp_path)
@@ -56,6 +57,7 @@ def test_a_store_is_one_by_whatever_name_it_is_opened(path: Path, tmp_path: Path
     assert not (tmp_path / "link-lock").exists()
 
 
+@pytest.mark.processes
 def test_a_store_stays_where_it_was_opened(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that changes its folder keeps its lease, and its errors name the file."""
     (tmp_path / "elsewhere").mkdir()
@@ -102,6 +104,7 @@ def test_a_file_that_is_cut_short_is_refused(path: Path, pages: int) -> None:
         gs.LMDBStore(path)
 
 
+@pytest.mark.processes
 def test_a_file_that_ends_before_its_free_pages_is_whole(path: Path) -> None:
     """Pages that were taken and given back in one transaction are never written, and nothing is missing."""
     with gs.LMDBStore(path) as store:
@@ -111,8 +114,8 @@ def test_a_file_that_ends_before_its_free_pages_is_whole(path: Path) -> None:
             transaction.put(b"s/big", b"x" * 1_000_000)
             transaction.delete(b"s/big")
     with gs.LMDBStore(path) as store:
-        assert store.backend.environment is not None
-        assert path.stat().st_size < (store.backend.environment.info()["last_pgno"] + 1) * 4096
+        assert store.backend.file.environment is not None
+        assert path.stat().st_size < (store.backend.file.environment.info()["last_pgno"] + 1) * 4096
         store.check_damage()
 
 
@@ -134,6 +137,7 @@ USES = {
 }
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("size", [0, 4096, 40_000])
 @pytest.mark.parametrize("use", USES)
 def test_a_file_that_is_cut_short_while_it_is_open_ends_nobody(path: Path, use: str, size: int) -> None:
@@ -168,6 +172,7 @@ def test_a_pipe_is_no_store(tmp_path: Path) -> None:
         gs.LMDBStore(tmp_path / "pipe")
 
 
+@pytest.mark.processes
 def test_a_process_with_little_address_space_is_told_of_map_size(tmp_path: Path) -> None:
     """A map is address space, of which `ulimit -v` may leave too little."""
     script = (

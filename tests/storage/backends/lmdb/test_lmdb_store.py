@@ -214,6 +214,7 @@ def test_a_map_size_that_makes_no_sense_is_refused_or_grown(tmp_path: Path, size
         gs.LMDBStore(tmp_path / "s", map_size=size).close()
 
 
+@pytest.mark.processes
 def test_a_disk_that_takes_no_more_loses_nothing(tmp_path: Path) -> None:
     """A write that the disk refuses raises a clear error; what was stored is there, and the store goes on once there is room."""
     script = """

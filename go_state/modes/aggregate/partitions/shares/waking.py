@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from go_state.waking.thread_waker import ThreadWaker
-from go_state.waking.waker import Waker
+from go_state.waking.waker import ThreadWaker, Waker
 
 Woke = TypeVar("Woke")
 

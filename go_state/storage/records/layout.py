@@ -1,4 +1,7 @@
-"""Blocks: messages of a journal that were written together, as they lie in a store; and what one write adds to a journal.
+"""The bytes of records: the frame that every one has, and the blocks of a journal, messages that were written together.
+
+The frame is the record's version (8 bytes), a checksum over key, version and data (4 bytes), and its data. The version's highest bit
+says that the data is continued in parts, which are records of their own: see `parts.py`.
 
 A block is `{"at":[[count,microseconds],...],"records":[...]}` after a line with the number of its records, that of their schema,
 the digest of their types and, if there are any, the number of those that were emptied: JSON that a person can read, under one
@@ -7,21 +10,56 @@ checksum. A message that was emptied has its place and its time, and `null` inst
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+from zlib import crc32
 
 from go_state.core.errors import Corrupt
-from go_state.storage.records.parts import InParts
-from go_state.storage.records.writes.wakes import WakeRecord
-
-if TYPE_CHECKING:
-    from go_state.storage.types.description import Description
+from go_state.core.ports import Stored
 
 Part = TypeVar("Part")
 
+_FRAME = struct.Struct(">QI")
+FRAME_BYTES = _FRAME.size
+
+_IN_PARTS = 1 << 63
+
 EMPTIED = b"null"  # the record of a message that was emptied
 BLOCK = 1024  # records: a position is found by decoding one block, which takes about 1 ms
+
+
+# ------------------------------------------------------------------ frames
+
+
+def pack(name: bytes, version: int, data: bytes, *, in_parts: bool = False) -> bytes:
+    """Return the record for the key."""
+    written = version | _IN_PARTS if in_parts else version
+    return _FRAME.pack(written, crc32(data, crc32(b"%d" % written, crc32(name)))) + data
+
+
+def is_in_parts(record: bytes) -> bool:
+    """Return whether the record's data is continued in parts."""
+    return record[:1] >= b"\x80"
+
+
+def version_in(beginning: bytes) -> int:
+    """Return the version that a record says it has, of which no checksum is looked at; -1 if it is too short for any."""
+    return _FRAME.unpack_from(beginning)[0] & ~_IN_PARTS if len(beginning) >= _FRAME.size else -1
+
+
+def unpack(key: str, name: bytes, record: bytes) -> Stored:
+    """Return what the record holds; `Corrupt`, which names `key`, unless every bit is as it was written."""
+    if len(record) < _FRAME.size:
+        raise Corrupt(key, f"the record is {len(record)} bytes long, too short for any")
+    version, checksum = _FRAME.unpack_from(record)
+    data = record[_FRAME.size :]
+    if checksum != crc32(data, crc32(b"%d" % version, crc32(name))):
+        raise Corrupt(key, "the record's checksum does not match")
+    return Stored(data, version & ~_IN_PARTS)
+
+
+# ------------------------------------------------------------------ blocks
 
 
 class Times(NamedTuple):
@@ -146,38 +184,6 @@ class Block(NamedTuple):
         return times
 
 
-class Entry(NamedTuple):
-    """What one transaction writes: messages from position `first` on, and what changes with them."""
-
-    first: int = 0
-    schema: int = 1
-    messages: Sequence[bytes] = ()
-    times: Sequence[Times] = ()
-    cursors: Mapping[str, int] = MappingProxyType({})
-    set_aside: Mapping[int, str] = MappingProxyType({})
-    snapshot: Snapshot | None = None
-    types: Description | None = None
-    under_way: Sequence[str] | None = None  # None: as it was
-    wake: WakeRecord | None = None  # when the program is to be woken; None: as it was
-    beside: Mapping[str, bytes | None] = MappingProxyType({})  # keys of the store that change with it, None for one that goes
-
-
-class Snapshot(NamedTuple):
-    """A snapshot to write, of the model before the message at `position`.
-
-    `version` and `replaces` are the version and the position of the snapshot that it replaces; `keep` is how many snapshots to
-    retain, this one included; one at or before the position `needed` is retained in any case.
-    """
-
-    key: str
-    position: int
-    data: bytes | InParts
-    version: int
-    replaces: int | None
-    keep: int
-    needed: int
-
-
 def pack_block(schema: int, types: bytes, times: Iterable[Times], records: Sequence[bytes]) -> bytes:
     """Return the data of a block."""
     emptied = records.count(EMPTIED)
@@ -186,16 +192,17 @@ def pack_block(schema: int, types: bytes, times: Iterable[Times], records: Seque
     return b'%b\n{"at":[%b],"records":[%b]}' % (head + b" %d" % emptied if emptied else head, at, b",".join(records))
 
 
-def pack_blocks(entry: Entry) -> list[tuple[int, bytes]]:
-    """Return the data of the entry's blocks, each with the position of its first message."""
-    first, types = entry.first, b"" if entry.types is None else entry.types.digest.encode()
-    if len(entry.messages) <= BLOCK:
-        return [(first, pack_block(entry.schema, types, entry.times, entry.messages))]
-    blocks, times = list[tuple[int, bytes]](), entry.times
-    for offset in range(0, len(entry.messages), BLOCK):
-        messages = entry.messages[offset : offset + BLOCK]
-        own, times = split(times, len(messages))
-        blocks.append((first + offset, pack_block(entry.schema, types, own, messages)))
+def pack_blocks(
+    first: int, schema: int, types: bytes, times: Sequence[Times], messages: Sequence[bytes]
+) -> list[tuple[int, bytes]]:
+    """Return the data of the blocks that hold the messages from position `first` on, each with the position of its first message."""
+    if len(messages) <= BLOCK:
+        return [(first, pack_block(schema, types, times, messages))]
+    blocks = list[tuple[int, bytes]]()
+    for offset in range(0, len(messages), BLOCK):
+        some = messages[offset : offset + BLOCK]
+        own, times = split(times, len(some))
+        blocks.append((first + offset, pack_block(schema, types, own, some)))
     return blocks
 
 
