@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from streams_support import TALLY, Add, Tally, begin, key_of, log_of, update
 
 import go_state as gs
 from go_state.core.errors import Corrupt, StoreUnavailable
+from go_state.modes.aggregate.partitions import holder
 from go_state.storage.backends.objects.client import Objects
 from go_state.storage.backends.objects.copies import Copies
 from go_state.storage.backends.objects.held_file import HeldFile
@@ -94,14 +95,18 @@ def test_a_hand_over_waits_for_no_copy_that_is_late(machines: Machines, monkeypa
     """An object store that does not answer holds the first partition alone: the engine waits for all of them."""
     source = log_of(4, 4).source(alone=False)
     store = machines.store("a")
-    one = holding(source, store, "0", "1", "2", "3", polls=4, hand_over=0.5)
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(holder, "time", clock)  # that of the hand-overs alone
+    now = 0.0
+    one = holding(source, store, "0", "1", "2", "3", polls=4, hand_over=30)
     for partition in source.log.records:
         source.log.put(partition, Add(f"p{partition}k0", 4))
     tried: list[str] = []
 
     def copy(file: HeldFile) -> None:
+        nonlocal now
         tried.append(file.path)
-        time.sleep(0.6)  # longer than a hand-over may take
+        now += 31  # longer than a hand-over may take
         raise StoreUnavailable("no answer")
 
     monkeypatch.setattr(HeldFile, "copy", copy)
