@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from go_state.core.program import Step, read_step
@@ -35,7 +36,7 @@ class Replaying:
             self._is_muted = bool(self._replaying())
             return self._without_commands(steps.update(model, message, *turn), "update")
 
-        return Steps(init, update, steps.takes_turn, steps.roll_back)
+        return replace(steps, init=init, update=update)
 
     def subscriptions(
         self, subscriptions: Callable[[Model], Iterable[Sub[Msg]] | None]

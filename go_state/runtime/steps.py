@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from go_state.core.program import Program, Step
+from go_state.core.subscriptions import Scope
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -22,13 +23,14 @@ class Steps(Generic[Model, Msg]):
 
     `init()` gives the first model and commands. `update` takes the model, a message and, if it `takes_turn`, the turn; it gives the
     next model and commands, or raises `NotYet`. `roll_back(error)` is called for a turn that is rolled back while the run goes on or
-    ends with the error.
+    ends with the error. `scope_of(message)` returns whose the commands of the message's turn are that have no scope.
     """
 
     init: Callable[[], Step[Model, Msg]]
     update: Callable[..., Step[Model, Msg]]  # with a turn, or without
     takes_turn: bool
     roll_back: Callable[[Exception], object] | None = None
+    scope_of: Callable[[Msg], Scope] | None = None
 
     @staticmethod
     def of(program: Program[Model, Msg]) -> Steps[Model, Msg]:

@@ -58,6 +58,7 @@ class Loop(Generic[Model, Msg]):
         self.around: Around[Msg] | None = None  #: put around each chunk of messages from the next one on; set from any thread
         self.stopped = False
         self._steps = steps
+        manager.scope_by(steps.scope_of)
         self._hooks = hooks = Hooks() if hooks is None else hooks
         self.hooks = hooks.in_order()  #: what is called after each turn, if it is there by then
         self._only_view = None if self.hooks else hooks.view  # the view of a run that nobody else looks at
@@ -103,6 +104,7 @@ class Loop(Generic[Model, Msg]):
                     manager.grant()
         except BaseException as caught:
             raisable = in_turns and self._committed and not isinstance(caught, GeneratorExit)
+            self._committed = self._committed or feed.is_committed
             error = as_failure(caught, _BETWEEN_TURNS) if raisable else caught
             yield from self._roll_back(feed, error)
             raise error  # noqa: B904  - it has its cause, or is the error itself
@@ -160,8 +162,8 @@ class Loop(Generic[Model, Msg]):
                         self._committed = True
                         if owner.own is None:  # others have come in between
                             yield from feed.commit(())
-                except NotStorable as error:  # a message that a command has sent; nothing has moved
-                    if (yield from self._fail(message, feed, error)):
+                except BaseException as error:
+                    if (yield from self._fail_to_commit(message, proposal, feed, error)):
                         return
                     continue
                 self._committed = True
@@ -253,6 +255,16 @@ class Loop(Generic[Model, Msg]):
         yield from feed.rollback(processed=False)
         self._committed = True
         return True
+
+    def _fail_to_commit(self, message: Msg, proposal: Model, feed: Feed[Msg], error: BaseException) -> Flow[bool]:
+        """Fail by a message that a command has sent and that cannot be stored; raise anything else, which may have come, as Ctrl-C may,
+        when the turn was committed: then it stays.
+        """
+        if isinstance(error, NotStorable):  # nothing has moved
+            return (yield from self._fail(message, feed, error))
+        if self._committed or feed.is_committed:
+            self.model = proposal
+        raise error
 
     def _set_aside(self, message: Msg, feed: Feed[Msg], caught: BaseException) -> Flow[bool]:
         """Roll the turn back and set its message aside if the policy says so, as `_pass_over` does; raise the error if not."""

@@ -94,6 +94,7 @@ class _Feed(Generic[Msg]):
     """
 
     commits_each = True
+    is_committed = False  # a commit cannot fail here
     owner = NOBODY
 
     def __init__(self, clock: SimClock) -> None:

@@ -1,6 +1,7 @@
 """Aggregate with a key function: one model per key, all saved in one transaction."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -341,3 +342,28 @@ def test_the_keys_of_commands_are_those_of_their_model(*, partitioned: bool) -> 
             gs.aggregate(program, lambda: (messages, False), store=store, key=lambda msg: msg[0])
         assert sorted(told) == ["a", "b", "c"]
         assert [gs.load_model(program, store=store, key=key) for key in "ab"] == [("", "sent", "told")] * 2
+
+
+def test_a_cancel_reaches_what_a_plain_function_has_returned() -> None:
+    """A call is known to go on after its turn only when it has returned something to await; it is its model's own then as well."""
+    done: list[str] = []
+
+    async def work(name: str) -> None:
+        await asyncio.sleep(0.01)
+        done.append(name)
+
+    def begin(name: str) -> Awaitable[None]:
+        return work(name)
+
+    def update(model: int, msg: str) -> gs.Step[int, str]:
+        name, _, what = msg.partition(" ")
+        if what == "cancel":
+            return model, [gs.Cmd.cancel()]
+        calls = [gs.Cmd.call(begin, f"{name}{number}") for number in range(model + 1)]
+        return model + 1, [*calls, gs.Cmd.send()]
+
+    messages = ["a", "b", "a", "c cancel", "a cancel", "b"]
+    with gs.MemoryStore() as store:
+        program: gs.Program[int, str] = gs.Program(lambda: (0, ()), update)
+        gs.aggregate(program, lambda: (messages, False), store=store, key=lambda msg: msg[0])
+    assert sorted(done) == ["b0", "b0", "b1"]

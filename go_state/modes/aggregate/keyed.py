@@ -18,6 +18,7 @@ from go_state.core.commands import Call, Command, Map, Reply, Send, checked_comm
 from go_state.core.errors import Corrupt, Incompatible
 from go_state.core.ports import Store, Stored, Write
 from go_state.core.program import Program, Step, not_a_step, read_step, takes_key
+from go_state.core.subscriptions import Scope
 from go_state.core.turn import Turn
 from go_state.modes.aggregate.loading import Loader
 from go_state.runtime.steps import Steps
@@ -47,7 +48,10 @@ def _of_key(commands: Sequence[Command[Msg]] | None, key: str) -> Sequence[Comma
 
 
 def _is_inline(command: object) -> bool:
-    """Return whether the command is surely over with its turn, and asks for nothing: to wrap a call takes longer than to make it."""
+    """Return whether the command is over with its turn, unless it returns something to await: to wrap a call takes longer than to make it.
+
+    What is to be awaited gets its scope by `Steps.scope_of`.
+    """
     if type(command) is not Call:
         return False
     fn, _, _, _, how = command.parts
@@ -118,7 +122,10 @@ class WorkingSet(Generic[Model, Msg]):
     def steps(self, of_one: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
         """Return the steps that the loop takes, from those of one model."""
         self._update_one = of_one.update if self.check_commands is None else self._checked(of_one.update, self.check_commands)
-        return Steps(lambda: (None, ()), self._update, of_one.takes_turn, of_one.roll_back)
+        return Steps(lambda: (None, ()), self._update, of_one.takes_turn, of_one.roll_back, self._scope_of)
+
+    def _scope_of(self, message: Msg) -> Scope:
+        return ((_same, self._key(message)),)
 
     @staticmethod
     def _checked(update: Callable[..., Step[Model, Msg]], check: CheckCommands[Msg]) -> Callable[..., Step[Model, Msg]]:

@@ -106,6 +106,11 @@ class LoadedFirst(Generic[Held, Msg]):
         """Whether the batch has halted at a message."""
         return self._feed.has_halted
 
+    @property
+    def is_committed(self) -> bool:
+        """Whether the message last given is committed."""
+        return self._feed.is_committed
+
     def last_position(self) -> object:
         """Return the position of the message last given."""
         return self._feed.last_position()

@@ -100,6 +100,11 @@ class QueuedSourceFeed(Generic[Held, Msg]):
         """Whether the batch has halted at a message."""
         return self._feed.has_halted
 
+    @property
+    def is_committed(self) -> bool:
+        """Whether the consumer has committed the message last given."""
+        return self._port.is_committed
+
     def last_position(self) -> Position:
         """Return the position of the source; None if a fetch has put many messages into the queue at once."""
         return None if self._whole else self._feed.last_position()

@@ -79,6 +79,7 @@ class SourceFeed(Generic[Held, Msg]):
     """Messages of a source, and before the next one is taken, everything that the last one led to."""
 
     commits_each = False
+    is_committed = False  # nothing is before the end of the batch
     owner = NOBODY
 
     def __init__(

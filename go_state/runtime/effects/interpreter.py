@@ -65,6 +65,7 @@ class Interpreter:
         self.hold = self.holding.hold
         self.replies: MutableSequence[object] | None = None  # what the turn answers, if anybody may have asked
         self.brief = brief  # whether a timer that nothing can name is a `Later`, because nobody asks which effects are running
+        self.scope_of: Callable[..., Scope] | None = None  # the scope of the commands of a message's turn that have none
         self._names = names
         self._inline = inline  # whether plain functions are called in the turn; a harness leaves all calls to its test
         self._message: object = None
@@ -282,6 +283,8 @@ class Interpreter:
         """Hold what a function has returned if that is to be awaited; add its message to `sent` if not."""
         kind = type(result)
         if kind is CoroutineType or (kind is not self._plain and self._is_awaitable(result)):
+            if self.scope_of is not None and not scope:
+                scope = self.scope_of(self._message)
             effect = Effect(call, scope, group, path, self._origin or self.origin(), result)
             if effect.key is not None or self.holding.marks is not None:
                 return self.hold(effect)

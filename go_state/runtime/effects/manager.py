@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 from go_state.core.commands import After, Call, Cmd
 from go_state.core.errors import LeftRunning
 from go_state.core.program import Commands
+from go_state.core.subscriptions import Scope
 from go_state.runtime.context import Named, current, environment
 from go_state.runtime.effects.executor import Executor, Workers
 from go_state.runtime.effects.held import Marks
@@ -109,6 +110,10 @@ class EffectManager:
     def connect_replies(self, replies: MutableSequence[object], drained: Callable[[], object]) -> None:
         """Put what turns answer into the sequence, and call `drained` when nothing but running effects is waited for any more."""
         self._interpreter.replies, self._drained = replies, drained
+
+    def scope_by(self, scope_of: Callable[..., Scope] | None) -> None:
+        """Ask the function, with the turn's message, for the scope of what goes on after its turn and has none."""
+        self._interpreter.scope_of = scope_of
 
     def note_in(self, marks: Marks) -> None:
         """Note in `marks` which effects are running."""

@@ -160,6 +160,7 @@ class Scheduler:
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
         self._effects: dict[Effect, None] = {}  # in the order of their beginning, those that wait included
+        self._in_child: dict[Hashable, dict[Effect, None]] = {}  # those with a scope, by its outermost part, in the same order
         self.laters = 0  #: how many timers were begun that are no effects yet
         self._by_key: dict[Hashable, Effect] = {}
         self._behind: dict[Hashable, deque[Effect]] = {}  # what waits for the end of the one with its key
@@ -174,7 +175,8 @@ class Scheduler:
 
     def keys_in(self, scope: Scope) -> Iterable[Hashable]:
         """Return the keys of a scope that are taken."""
-        return [key for key in self._by_key if is_in(key, scope)]
+        keys = (effect.key for effect in self._in_scope(scope))
+        return [key for key in keys if key is not None and is_in(key, scope)]
 
     # ------------------------------------------------------------------ beginning and ending
 
@@ -186,6 +188,8 @@ class Scheduler:
         if key is None:
             return Orders((), (step,)) if self.admit(step) else _NOTHING
         self._effects[step] = None
+        if step.scope:
+            self._enter_child(step)
         stop: Sequence[Effect] = ()
         launch: list[Effect] = []
         if key in self._by_key:
@@ -203,6 +207,8 @@ class Scheduler:
     def admit(self, effect: Effect) -> bool:
         """Begin an effect that no key stands in the way of; return whether it is to be launched now: if not, it waits for room."""
         self._effects[effect] = None
+        if effect.scope:
+            self._enter_child(effect)
         if type(effect.command) is Call:
             if len(self.launched) >= self._at_once:
                 self._waiting[effect] = None
@@ -222,6 +228,8 @@ class Scheduler:
         """Take an effect that has ended, or was cancelled, out; return what is to be launched in its place."""
         effect.over = True
         self._effects.pop(effect, None)
+        if effect.scope:
+            self._leave_child(effect)
         was_launched = self.launched.pop(effect, effect) is None
         if not self._waiting and effect.key is None:  # as of most
             return ()
@@ -241,7 +249,7 @@ class Scheduler:
         effects = list(self._effects)
         for effect in effects:
             effect.over = True
-        for kept in (self._effects, self._by_key, self._behind, self.launched, self._waiting):
+        for kept in (self._effects, self._in_child, self._by_key, self._behind, self.launched, self._waiting):
             kept.clear()
         return effects
 
@@ -274,12 +282,27 @@ class Scheduler:
         if what.key is not None:
             stop = self._of_key(what.key)
         else:
-            scope = what.scope
-            stop = [effect for effect in self._effects if effect.scope[: len(scope)] == scope]
+            stop = self._in_scope(what.scope)
             for effect in stop:
                 effect.over = True  # all of them first, so that none begins in the place of another
             stop.reverse()
         return Orders(stop, self._end_all(stop))
+
+    def _in_scope(self, scope: Scope) -> list[Effect]:
+        """Return the effects of a scope, in the order of their beginning."""
+        child = _child_of(scope)
+        some = self._effects if child is None else self._in_child.get(child, ())
+        return [effect for effect in some if effect.scope[: len(scope)] == scope]
+
+    def _enter_child(self, effect: Effect) -> None:
+        self._in_child.setdefault(_child_of(effect.scope), {})[effect] = None
+
+    def _leave_child(self, effect: Effect) -> None:
+        child = _child_of(effect.scope)
+        effects = self._in_child.get(child, {})
+        effects.pop(effect, None)
+        if not effects:
+            self._in_child.pop(child, None)
 
     def _of_key(self, key: Hashable) -> list[Effect]:
         """Return the effects of a key, those queued behind the one that has it first; nothing is queued any more."""
@@ -326,3 +349,12 @@ class Scheduler:
         """Return the effects that were launched, in the order of their beginning."""
         behind = {*self._waiting, *(effect for behind in self._behind.values() for effect in behind)}
         return [effect for effect in self._effects if effect not in behind]
+
+
+def _child_of(scope: Scope) -> Hashable:
+    """Return the outermost child of a scope; None of the whole program, and of a child whose name cannot be hashed."""
+    try:
+        hash(scope[:1])
+    except TypeError:
+        return None
+    return scope[0] if scope else None

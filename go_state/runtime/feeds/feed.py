@@ -84,6 +84,11 @@ class Feed(Protocol[Msg]):
         """Commit what is processed and take back the rest; `processed` says whether the last message given is."""
         ...
 
+    @property
+    def is_committed(self) -> bool:
+        """Whether the message last given is known to be committed; asked when its commit has raised something."""
+        ...
+
     def last_position(self) -> object:
         """Return the position of the message last given, or None if nobody counts."""
         ...

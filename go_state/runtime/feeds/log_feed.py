@@ -216,6 +216,11 @@ class LogFeed(Generic[Msg]):
         return self._reader.committed - self._began
 
     @property
+    def is_committed(self) -> bool:
+        """Whether the message last given is committed."""
+        return self._reader.committed > self.last_position()
+
+    @property
     def committed(self) -> int:
         """The position of the first message that is not known to be processed."""
         return self._reader.committed

@@ -134,6 +134,11 @@ class PortFeed(Generic[Msg]):
 
     # ------------------------------------------------------------------ looking
 
+    @property
+    def is_committed(self) -> bool:
+        """Whether the consumer has committed the message last given."""
+        return not self._pending
+
     def last_position(self) -> None:
         """Return None: a consumer of somebody's own does not say at which position it is."""
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -23,6 +24,10 @@ def timer(key: str | None = None) -> Effect:
 
 def cancel(key: str | None, scope: Any = ()) -> Cancelling:
     return Cancelling(scope, None if key is None else (scope, key))
+
+
+def names(effects: Sequence[Effect]) -> list[object]:
+    return [each.call.args[0] for each in effects]
 
 
 def test_an_effect_without_a_key_is_launched() -> None:
@@ -126,3 +131,42 @@ def test_a_call_that_waits_for_its_next_try_keeps_its_room_and_is_not_busy() -> 
     one.parked = True
     assert not scheduler.is_busy()
     assert scheduler.begin(two) == Orders()
+
+
+class Child:
+    """The name of a child, which counts how often any is compared."""
+
+    compared = 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        Child.compared += 1
+        return isinstance(other, Child) and self.name == other.name
+
+
+def test_a_cancel_of_a_child_looks_at_no_other() -> None:
+    """Of a thousand children each may cancel its own: to look at all of them each time would take a thousand times as long."""
+    scheduler = Scheduler(at_once=9999)
+    for number in range(1000):
+        scheduler.begin(effect(f"{number}", scope=((str, Child(f"{number}")),)))
+        scheduler.begin(effect(f"{number} keyed", key="k", scope=((str, Child(f"{number}")), (str, "part"))))
+    Child.compared = 0
+    scope = ((str, Child("7")),)
+    assert len(list(scheduler.keys_in(scope))) == 1
+    assert names(scheduler.begin(cancel(None, scope)).stop) == ["7 keyed", "7"]
+    assert Child.compared < 50
+    assert scheduler.count == 1998
+
+
+def test_a_child_whose_name_cannot_be_hashed_is_cancelled() -> None:
+    """It has no keys, and its effects are found all the same."""
+    scheduler = Scheduler(at_once=9)
+    for name in "ab":
+        scheduler.begin(effect(name, scope=((str, [name]),)))
+    assert names(scheduler.begin(cancel(None, ((str, ["a"]),))).stop) == ["a"]
+    assert names(scheduler.end_everything()) == ["b"]
