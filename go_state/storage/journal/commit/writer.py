@@ -87,9 +87,7 @@ class Writer(Generic[Msg]):
         self.thread = thread  #: in which the async methods use the disk
         self.time_ns: Callable[[], int] = time_ns  #: the clock that dates what enters
         self.observer: FlushObserver | None = None  #: of the run, if somebody observes that
-        self.take_steps = (
-            records.store.together.take_steps
-        )  #: takes steps, writes what they yield, and returns what they return
+        self.take_steps = records.store.together.take_steps  #: takes steps, and writes what they yield
         self._records = records
         self._log = log
         self._tail = tail
