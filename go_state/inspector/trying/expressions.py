@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from go_state.core.errors import MissingExtra, UsageError
@@ -140,17 +141,7 @@ def _evaluator(redaction: Redaction, whole: Mapping[ast.AST, _Use]) -> SimpleEva
     except ImportError:
         raise MissingExtra("inspector", "the inspector") from None
 
-    def shown(node: ast.AST, value: object) -> object:
-        use = whole.get(node)
-        if redaction.hides((), value):
-            raise NotThere("it is hidden")
-        if use == "its keys" and isinstance(value, Mapping):
-            is_told = redaction.hides_key_of(value)
-        else:
-            is_told = use not in (None, "itself") and redaction.hides_within(_names(node), value)
-        if is_told:
-            raise NotThere("it holds what is hidden: ask for another part of it")
-        return value
+    shown = partial(_shown, redaction, whole)
 
     class Evaluator(SimpleEval):  # type: ignore[misc]  # its module has no types
         """Reads fields of data and items of mappings and lists, and nothing else."""
@@ -177,6 +168,20 @@ def _evaluator(redaction: Redaction, whole: Mapping[ast.AST, _Use]) -> SimpleEva
             return [self._eval(each) for each in node.elts]
 
     return Evaluator()
+
+
+def _shown(redaction: Redaction, whole: Mapping[ast.AST, _Use], node: ast.AST, value: object) -> object:
+    """Return a part, or raise `NotThere` if the answer would tell what is hidden."""
+    use = whole.get(node)
+    if redaction.hides((), value):
+        raise NotThere("it is hidden")
+    if use == "its keys" and isinstance(value, Mapping):
+        is_told = redaction.hides_key_of(value)
+    else:
+        is_told = use not in (None, "itself") and redaction.hides_within(_names(node), value)
+    if is_told:
+        raise NotThere("it holds what is hidden: ask for another part of it")
+    return value
 
 
 def _names(node: ast.AST) -> tuple[str, ...]:
