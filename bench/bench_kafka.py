@@ -1,4 +1,4 @@
-"""What does a topic of Kafka cost: 300,000 messages of 1,000 keys in 8 partitions, saved each second, with all of their models?
+"""What does a topic of Kafka cost: 500,000 messages of 1,000 keys in 8 partitions, saved each second, with all of their models?
 
 Against a loop that only consumes; against the loop by hand, which decodes, keeps a dict, calls the same update and writes the same
 LMDB; and against Quix Streams, which keeps its state in RocksDB, without a changelog. Ratios are of this process's CPU time, since
@@ -26,7 +26,7 @@ from ratio import line, skip
 
 import go_state as gs
 
-MESSAGES, KEYS, PARTITIONS = 300_000, 1_000, 8
+MESSAGES, KEYS, PARTITIONS = 500_000, 1_000, 8
 ROUNDS = 5
 SECONDS = 1.0  # between two saves
 

@@ -18,8 +18,8 @@ class Retry:
     """How often a call is tried, `attempts` times in all, and how long it waits in between: `wait` seconds, twice as long each
     time, up to `longest`, plus a random part of up to `jitter`. Only exceptions of the kinds in `on` are tried again.
 
-    Performed by tenacity: `pip install "go-state[retry]"`; without it the call fails with `MissingExtra` when it is
-    performed. Raises `ProgramError` for numbers that make no sense.
+    Performed by tenacity: `pip install "go-state[retry]"`; without it the call raises `MissingExtra`, which no `err=` takes
+    for an outcome, when it is performed. Raises `ProgramError` for numbers that make no sense.
     """
 
     attempts: int = 3

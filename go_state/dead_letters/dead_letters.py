@@ -67,7 +67,9 @@ class DeadLetters:
         """Return the letter whose id is `letter_id`; `UsageError` if there is none."""
         found = self.box.load(letter_id)
         if found is None:
-            raise UsageError(f"there is no letter {letter_id!r} in {self.name!r}: iterating over the letters gives their ids")
+            raise UsageError(
+                f"there is no letter {letter_id!r} in {self.name!r}: iterating over the letters, or `go-state dead list`, gives their ids"
+            )
         return found
 
     def raw_with(self, *texts: str) -> Iterator[Letter]:

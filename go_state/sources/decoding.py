@@ -8,14 +8,19 @@ of its fields.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from go_state.core.errors import BadRecord, NotStorable, UsageError
 from go_state.core.naming import names_of
 from go_state.storage.codec.error_texts import error_text, without_contents
 from go_state.storage.types.annotations import UNTYPED, Instance, TypeForm, class_of, members_of, without_wrapping
 
-Msg = TypeVar("Msg")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault  # type checkers know it, whether it is installed or not
+
+    Msg = TypeVarWithDefault("Msg", default=Any)  # what JSON holds, if nothing says what a message is
+else:
+    Msg = TypeVar("Msg")
 Raw = TypeVar("Raw")
 Tags: TypeAlias = Mapping[Any, type]  # Any: texts, or texts and numbers; a mapping of one is none of the other
 Made: TypeAlias = Callable[[Instance], Instance]

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from types import UnionType
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic
 
 from go_state.core.errors import BadRecord
 from go_state.core.ports import Undecoded
 from go_state.sources.contents import Lines
-from go_state.sources.decoding import Tags, check_decoding, decoded_alone, json_decoder, why_undecodable
+from go_state.sources.decoding import Msg, Tags, check_decoding, decoded_alone, json_decoder, why_undecodable
 from go_state.sources.files import FileSource
-
-Msg = TypeVar("Msg")
 
 
 class _Records(Generic[Msg]):
@@ -55,38 +53,6 @@ class JSONLines(FileSource[Msg]):
     `FileSource`. Raises `SourceError` for a missing file.
     """
 
-    @overload
-    def __init__(
-        self: JSONLines[Any],
-        path: str | os.PathLike[str],
-        of: UnionType | None = None,  # a union is no type to every checker
-        *,
-        tag: str | None = None,
-        tags: Tags | None = None,
-        name: str | None = None,
-        finished: bool | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        of: type[Msg],
-        *,
-        tag: str | None = None,
-        tags: Tags | None = None,
-        name: str | None = None,
-        finished: bool | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        of: None = None,
-        *,
-        parse: Callable[[bytes], Msg | None],
-        name: str | None = None,
-        finished: bool | None = None,
-    ) -> None: ...
     def __init__(
         self,
         path: str | os.PathLike[str],

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from go_state.sources.columns import Parse
     from go_state.storage.types.classes.fields import Field
 
-Msg = TypeVar("Msg")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault  # type checkers know it, whether it is installed or not
+
+    Msg = TypeVarWithDefault("Msg", default=dict[str, str])  # a row, if nothing says what a message is
+else:
+    Msg = TypeVar("Msg")
 Make: TypeAlias = Callable[[list[str]], Instance]
 """Makes a message of a row: an object of the class that was given, or a dict of strings."""
 
@@ -204,32 +209,9 @@ class CSV(FileSource[Msg]):
 
     @overload
     def __init__(
-        self: CSV[dict[str, str]],
-        path: str | os.PathLike[str],
-        of: None = None,
-        *,
-        name: str | None = None,
-        delimiter: str = ",",
-        finished: bool | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        of: type[Msg],
-        *,
-        tag: str | None = None,
-        tags: Mapping[str, type] | None = None,
-        name: str | None = None,
-        missing: Sequence[str] = ("",),
-        delimiter: str = ",",
-        finished: bool | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
         self: CSV[Any],
         path: str | os.PathLike[str],
-        of: UnionType,  # a union is no type to every checker
+        of: UnionType,  # a union is no type to every checker, and without a type of message it would be a dict
         *,
         tag: str,
         tags: Mapping[str, type] | None = None,
@@ -242,10 +224,13 @@ class CSV(FileSource[Msg]):
     def __init__(
         self,
         path: str | os.PathLike[str],
-        of: None = None,
+        of: type[Msg] | None = None,
         *,
-        parse: Callable[[dict[str, str]], Msg | None],
+        tag: str | None = None,
+        tags: Mapping[str, type] | None = None,
+        parse: Callable[[dict[str, str]], Msg | None] | None = None,
         name: str | None = None,
+        missing: Sequence[str] = ("",),
         delimiter: str = ",",
         finished: bool | None = None,
     ) -> None: ...

@@ -74,7 +74,7 @@ def test_writers_side_by_side_lose_nothing_when_they_are_killed(postgres_server:
     with gs.PostgresStore(postgres_server.dsn, schema=schema, timeout=20) as store:
         lasting = [started(postgres_server, schema, f"own-{number}", number, SECONDS) for number in range(3)]
         killed, until = [], monotonic() + SECONDS
-        while monotonic() < until:
+        while monotonic() < until or len(killed) < 3:
             victim = started(postgres_server, schema, "own-victim", 100 + len(killed), SECONDS)
             assert victim.stdout is not None
             lines = [victim.stdout.readline() for _ in range(chance.randint(1, 60))]
@@ -88,7 +88,6 @@ def test_writers_side_by_side_lose_nothing_when_they_are_killed(postgres_server:
     lines_of_all = [line for text in (*killed, *(out for out, _ in ended)) for line in text.splitlines()]
     versions = [line for line in lines_of_all if line != "conflict" and not line.startswith("own-")]
     assert len(versions) == len(set(versions)) > 100
-    assert len(killed) > 2
     assert "conflict" in lines_of_all  # they did meet
 
 

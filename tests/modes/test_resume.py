@@ -216,6 +216,7 @@ def test_what_was_cancelled_is_not_begun_again(tmp_path: Path, worlds: Any) -> N
     assert second.log == ["slow 0/1"]
 
 
+@pytest.mark.filterwarnings("ignore::go_state.core.errors.LeftRunning")
 def test_commands_of_on_restore_are_not_doubled(tmp_path: Path, worlds: Any) -> None:
     """They belong to one life: the next has its own."""
     restores = program(on_restore=lambda model: [call("slow")])

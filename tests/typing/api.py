@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Unpack, assert_type
 
+from nats.aio.client import Client
 from pydantic import BaseModel
 
 import go_state as gs
@@ -209,9 +210,16 @@ def policies() -> None:
         assert_type(list(letters.raw_with("ann")), list[gs.dead_letters.Letter])
         letters.drop(7)  # type: ignore[arg-type]
     assert_type(gs.sources.JSONLines("n", Add), gs.sources.JSONLines[Add])
-    gs.sources.JSONLines("n", Add | Reset, tag="type")
-    gs.sources.CSV("n", Add | Reset, tag="type")
-    gs.sources.JSONLines("n", parse=lambda raw: Add(int(raw)))
+    assert_type(gs.sources.JSONLines("n"), gs.sources.JSONLines[Any])
+    assert_type(gs.sources.JSONLines("n", parse=lambda raw: Add(int(raw)) if raw else None), gs.sources.JSONLines[Add])
+    only_adds: gs.sources.JSONLines[Add] = gs.sources.JSONLines("n", Reset)  # type: ignore[arg-type]
+    assert_type(gs.sources.CSV("n"), gs.sources.CSV[dict[str, str]])
+    assert_type(gs.sources.CSV("n", Add), gs.sources.CSV[Add])
+    assert_type(gs.sources.CSV("n", parse=lambda row: Add(int(row["by"])) if row else None), gs.sources.CSV[Add])
+    gs.batch(program, gs.sources.CSV("n"))  # type: ignore[misc]  # rows are dicts
+    gs.batch(program, only_adds)
+    gs.batch(program, gs.sources.JSONLines("n", Add | Reset, tag="type"))
+    gs.batch(program, gs.sources.CSV("n", Add | Reset, tag="type"))
     orders = gs.sources.Kafka("orders", Add, group="g", servers="s", member="w1", protocol="consumer", start="newest")
     assert_type(orders, gs.sources.Kafka[Add])
     assert_type(
@@ -219,7 +227,10 @@ def policies() -> None:
     )
     with gs.MemoryStore() as store:
         assert_type(gs.aggregate(program, orders, store=store, key=key_of).processed, int)
-    gs.sources.Kafka("orders", Add, group="g", servers="s", protocol="eager")  # type: ignore[call-overload]
+        both = gs.sources.Kafka("orders", Add | Reset, group="g", servers="s")
+        gs.aggregate(program, both, store=store, key=key_of)
+    gs.sources.Kafka("orders", Add, group="g", servers="s", protocol="eager")  # type: ignore[arg-type]
+    assert_type(gs.sources.Kafka("orders", group="g", servers="s"), gs.sources.Kafka[Any])
     gs.SetAside(gs.Buffer[int]())  # type: ignore[arg-type]  # dead letters are FailedMessages
 
 
@@ -230,14 +241,25 @@ def shared_streams(client: object, event: dict[str, object], context: gs.sources
     assert_type(kinesis, gs.sources.Kinesis[Add])
     gs.aggregate(program, kinesis, store=store, key=key_of)
     gs.aggregate(program, kinesis, store=store, key="n")  # type: ignore[call-overload]  # one model for all partitions
-    gs.sources.Kinesis("n", Add, client=client, start="latest")  # type: ignore[call-overload]
+    gs.sources.Kinesis("n", Add, client=client, start="latest")  # type: ignore[arg-type]
+    assert_type(gs.sources.Kinesis("n", client=client), gs.sources.Kinesis[Any])
     assert_type(gs.sources.Kinesis("n", client=client, parse=lambda raw: Add(len(raw))), gs.sources.Kinesis[Add])
     half = gs.sources.part(gs.sources.JSONLines("n", Add), 0, of=2, key=str)
     gs.aggregate(program, half, store=store, key=key_of)
     records = gs.sources.KinesisEvent(event, Add)
     assert_type(records, gs.sources.KinesisEvent[Add])
+    assert_type(gs.sources.KinesisEvent(event), gs.sources.KinesisEvent[Any])
+    assert_type(gs.sources.KinesisEvent(event, parse=lambda raw: Add(len(raw))), gs.sources.KinesisEvent[Add])
     result = gs.aggregate(program, records, store=store, key=key_of, on_error=gs.Halt(), budget=records.seconds_left(context))
     return records.answer(result)
+
+
+def jetstream(client: Client) -> None:
+    """A stream of JetStream gives messages of a class, or what `parse=` makes."""
+    assert_type(gs.sources.JetStream("n", client=client), gs.sources.JetStream[Any])
+    assert_type(gs.sources.JetStream("n", Add, client=client), gs.sources.JetStream[Add])
+    assert_type(gs.sources.JetStream("n", client=client, parse=lambda raw: Add(len(raw))), gs.sources.JetStream[Add])
+    gs.sources.JetStream("n", Add, client=client, start="last")  # type: ignore[arg-type]
 
 
 def buffers() -> None:
@@ -481,7 +503,10 @@ def observed() -> None:
 def copied(program: gs.Program[Counter, Msg], topic: gs.abc.PartitionedSource[Msg]) -> None:
     from obstore.store import MemoryStore
 
-    with gs.CopiedStore("state", "s3://bucket/shops", every=60) as store, gs.CopiedStore("other", MemoryStore()) as other:
+    with (
+        gs.CopiedStore("state", "s3://bucket/shops", every=60, timeout=30, grown="pass") as store,
+        gs.CopiedStore("other", MemoryStore()) as other,
+    ):
         assert_type(gs.aggregate(program, topic, store=store, key=str).position, Any)
         assert_type(other.load("a"), gs.abc.Stored | None)
 

@@ -250,6 +250,15 @@ class Partitioned(Protocol[Got]):
 
 
 @runtime_checkable
+class KeepsByPartition(Protocol):
+    """A store whose models lie with their partitions; a reading of a stream that may get more of them tells it how many there are."""
+
+    def check_partitions(self, program: str, source: str, stream: str, count: int, /) -> None:
+        """Raise `SourceChanged` if `count` is more than when the program began with the source; `stream` says which one that is."""
+        ...
+
+
+@runtime_checkable
 class PartitionedSource(Partitioned[Got], Protocol[Got]):
     """A `Partitioned` that is read in a thread."""
 

@@ -124,7 +124,7 @@ class SnapshotWriter(Generic[Model, Msg]):
 
         With the last slice all that a flush writes is written, and the messages with it, or not at all.
         """
-        return self._journal.store.together.through(self.slice_in_steps(messages))
+        return self._journal.store.together.take_steps(self.slice_in_steps(messages))
 
     def slice_in_steps(self, messages: Sequence[Msg] = ()) -> Steps[bool]:
         """Do the same in steps: the last slice is written with what other journals write."""

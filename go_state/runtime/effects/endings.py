@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from go_state.core.commands import name_of
-from go_state.core.errors import ProgramError, TimedOut
+from go_state.core.errors import MissingExtra, ProgramError, TimedOut
 from go_state.runtime.effects.executor import Executor
 from go_state.runtime.effects.held import Marks
 from go_state.runtime.effects.inbox import Arrival, Done, Failed, Parked
@@ -142,7 +142,8 @@ class Endings:
         if self.observed is not None:
             self.observed.failed(effect, error)
         err = effect.call.err
-        if err is not None and isinstance(error, Exception) and not isinstance(error, ProgramError):
+        # A program that is not right, or a package that is missing, is nothing that the call has come to.
+        if err is not None and isinstance(error, Exception) and not isinstance(error, (ProgramError, MissingExtra)):
             try:
                 message = self._interpreter.message_of_failure(err, error, effect.scope)
             except BaseException as second:

@@ -28,7 +28,7 @@ from go_state.core.commands import (
     checked_commands,
     not_a_command,
 )
-from go_state.core.errors import ProgramError
+from go_state.core.errors import MissingExtra, ProgramError
 from go_state.core.program import Commands
 from go_state.core.subscriptions import Scope
 from go_state.runtime.context import outside_a_command
@@ -267,7 +267,7 @@ class Interpreter:
         try:
             result = fn(*args)
         except Exception as error:
-            if err is None or isinstance(as_failure(error), ProgramError):
+            if err is None or isinstance(as_failure(error), (ProgramError, MissingExtra)):
                 raise
             self._path = None
             _add(self.message_of_failure(err, error, scope), sent)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from types import UnionType
+from typing import TYPE_CHECKING, Generic, Literal
 
 from go_state.core.errors import SourceChanged, UsageError
-from go_state.sources.decoding import Tags
+from go_state.sources.decoding import Msg, Tags
 from go_state.sources.jetstream.client import Calls, Stream
 from go_state.sources.jetstream.reading import JetStreamReading
 from go_state.sources.jetstream.subjects import checked_subjects
@@ -16,8 +17,6 @@ from go_state.sources.streams.records import Decoder
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
-
-Msg = TypeVar("Msg")
 
 
 class JetStream(Generic[Msg]):
@@ -35,49 +34,10 @@ class JetStream(Generic[Msg]):
     which were not read, raises `SourceChanged`; one message that was deleted by its number does not.
     """
 
-    @overload
-    def __init__(
-        self: JetStream[Any],
-        stream: str,
-        of: None = None,
-        *,
-        client: Client,
-        subjects: Sequence[str] | None = None,
-        share: Leases = ...,
-        start: Literal["oldest", "newest"] = "oldest",
-        name: str | None = None,
-    ) -> None: ...
-    @overload
     def __init__(
         self,
         stream: str,
-        of: type[Msg],
-        *,
-        client: Client,
-        subjects: Sequence[str] | None = None,
-        tag: str | None = None,
-        tags: Tags | None = None,
-        share: Leases = ...,
-        start: Literal["oldest", "newest"] = "oldest",
-        name: str | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        stream: str,
-        of: None = None,
-        *,
-        client: Client,
-        subjects: Sequence[str] | None = None,
-        parse: Callable[[bytes], Msg],
-        share: Leases = ...,
-        start: Literal["oldest", "newest"] = "oldest",
-        name: str | None = None,
-    ) -> None: ...
-    def __init__(
-        self,
-        stream: str,
-        of: type[Msg] | None = None,
+        of: type[Msg] | UnionType | None = None,  # a union is no type to every checker
         *,
         client: Client,
         subjects: Sequence[str] | None = None,

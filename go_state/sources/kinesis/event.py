@@ -11,16 +11,15 @@ from __future__ import annotations
 from base64 import b64decode
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypedDict, TypeVar, overload
+from types import UnionType
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypedDict
 
 from go_state.core.errors import SourceChanged, SourceError, UsageError
 from go_state.core.ports import Position
 from go_state.core.ports.partitions import Holder
-from go_state.sources.decoding import Tags
+from go_state.sources.decoding import Msg, Tags
 from go_state.sources.kinesis.lanes import Lanes
 from go_state.sources.streams.records import Decoder
-
-Msg = TypeVar("Msg")
 
 _LEAST = 0.001  # seconds
 
@@ -72,33 +71,10 @@ class KinesisEvent(Generic[Msg]):
     `SourceError` for what is no Kinesis event.
     """
 
-    @overload
-    def __init__(
-        self: KinesisEvent[Any], event: Mapping[str, object], of: None = None, *, gaps: Literal["raise", "pass"] = "raise"
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        event: Mapping[str, object],
-        of: type[Msg],
-        *,
-        tag: str | None = None,
-        tags: Tags | None = None,
-        gaps: Literal["raise", "pass"] = "raise",
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        event: Mapping[str, object],
-        of: None = None,
-        *,
-        parse: Callable[[bytes], Msg],
-        gaps: Literal["raise", "pass"] = "raise",
-    ) -> None: ...
     def __init__(
         self,
         event: Mapping[str, object],  # what JSON holds
-        of: type[Msg] | None = None,
+        of: type[Msg] | UnionType | None = None,  # a union is no type to every checker
         *,
         tag: str | None = None,
         tags: Tags | None = None,

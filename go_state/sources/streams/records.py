@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import lru_cache
+from types import UnionType
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import BadRecord
@@ -19,7 +20,7 @@ class Decoder(Generic[Msg]):
     def __init__(
         self,
         stream: str,
-        of: type[Msg] | None,
+        of: type[Msg] | UnionType | None,
         tag: str | None,
         tags: Tags | None,
         parse: Callable[[bytes], Msg] | None,

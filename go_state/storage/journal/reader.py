@@ -58,7 +58,7 @@ class JournalCursor(Cursor[Msg]):
 
     def prepare(self) -> None:
         """Write what has to be written before the next message can be taken, and read the block that holds it."""
-        self._writer.through(self.prepare_in_steps())
+        self._writer.take_steps(self.prepare_in_steps())
 
     def prepare_in_steps(self) -> Steps[None]:
         """Do the same; what is written is yielded, to be written with what other journals write."""

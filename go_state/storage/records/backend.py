@@ -150,7 +150,7 @@ class SharedWrites(Protocol):
         """Write jobs together."""
         ...
 
-    def through(self, steps: Generator[Any, None, T], /) -> T:
+    def take_steps(self, steps: Generator[Any, None, T], /) -> T:
         """Take steps, write what they yield, and return what they return."""
         ...
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from streams_support import TALLY, Add, Tally, begin, key_of, log_of, update
 
 import go_state as gs
 from go_state.core.errors import Corrupt, StoreUnavailable
+from go_state.modes.aggregate.partitions import holder
 from go_state.storage.backends.objects.client import Objects
 from go_state.storage.backends.objects.copies import Copies
 from go_state.storage.backends.objects.held_file import HeldFile
@@ -91,14 +95,18 @@ def test_a_hand_over_waits_for_no_copy_that_is_late(machines: Machines, monkeypa
     """An object store that does not answer holds the first partition alone: the engine waits for all of them."""
     source = log_of(4, 4).source(alone=False)
     store = machines.store("a")
-    one = holding(source, store, "0", "1", "2", "3", polls=4, hand_over=0.05)
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(holder, "time", clock)  # that of the hand-overs alone
+    now = 0.0
+    one = holding(source, store, "0", "1", "2", "3", polls=4, hand_over=30)
     for partition in source.log.records:
         source.log.put(partition, Add(f"p{partition}k0", 4))
     tried: list[str] = []
 
     def copy(file: HeldFile) -> None:
+        nonlocal now
         tried.append(file.path)
-        time.sleep(0.1)  # longer than a hand-over may take
+        now += 31  # longer than a hand-over may take
         raise StoreUnavailable("no answer")
 
     monkeypatch.setattr(HeldFile, "copy", copy)
@@ -181,6 +189,82 @@ def test_positions_are_acknowledged_when_there_is_a_copy_to_read_on_from(machine
         with pytest.raises(StoreUnavailable, match="could not be written"):
             other.step(3)
         assert other.reading.acknowledged == {}
+
+
+@pytest.fixture
+def silent() -> Iterator[Any]:
+    """Give an object store whose server takes connections and says nothing."""
+    from obstore.store import S3Store
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        where = f"http://127.0.0.1:{server.getsockname()[1]}"
+        access = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region": "c"}
+        yield S3Store("shops", endpoint=where, client_options={"allow_http": True}, **access)
+
+
+def test_an_object_store_that_does_not_answer_is_told(machines: Machines, silent: Any) -> None:
+    """A partition is not begun with, and the error says for how long the answer was waited for."""
+    with gs.CopiedStore(machines.folder / "a", silent, timeout=0.05) as store:
+        source = log_of(1, 4).source(alone=False)
+        with pytest.raises(StoreUnavailable, match=r"could not be listed in the object store .*: no answer in 0\.05 s"):
+            holding(source, store, "0")
+
+
+CALLS: dict[str, Callable[[Objects, str], object]] = {
+    "make": lambda objects, file: objects.make("a", b"1"),
+    "put_file": lambda objects, file: objects.put_file("a", file),
+    "get": lambda objects, file: list(objects.get("a")),
+    "names": lambda objects, file: objects.names("a"),
+    "delete": lambda objects, file: objects.delete(["a"]),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_each_call_is_given_up(tmp_path: Path, silent: Any, call: str) -> None:
+    """It raises what a call raises that fails, so that what tries it again does so."""
+    file = tmp_path / "file"
+    file.write_bytes(b"1")
+    with pytest.raises(StoreUnavailable, match=r"no answer in 0\.05"):
+        CALLS[call](Objects(silent, 0.05), str(file))
+
+
+def test_a_folder_that_hangs_is_given_up(tmp_path: Path) -> None:
+    """As one of a network whose server is gone; here an object is a pipe that nobody writes to."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    try:
+        with pytest.raises(StoreUnavailable, match=r"pipe could not be read .*: no answer in 0\.05 s"):
+            list(Objects(tmp_path, 0.05).get("pipe"))
+    finally:
+        os.close(os.open(pipe, os.O_RDWR))  # so that the call ends
+
+
+def test_a_copy_that_was_given_up_is_made_at_the_next_time(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so, and whoever has the partition next comes to the same."""
+    hung, copied, put, log = threading.Event(), threading.Event(), Objects.put_file, log_of(1, 2)
+
+    def put_file(self: Objects, name: str, path: str) -> None:
+        if threading.current_thread().name != "go_state copies":
+            put(self, name, path)
+        elif not hung.is_set():
+            hung.set()
+            raise StoreUnavailable("no answer in 200 s")
+        else:
+            put(self, name, path)
+            copied.set()
+
+    one = holding(log.source(alone=False), machines.store("a", every=0.01), "0", polls=3)
+    monkeypatch.setattr(Objects, "put_file", put_file)
+    log.put("0", Add("p0k0", 2), Add("p0k0", 3))
+    one.step(3)
+    assert copied.wait(30)
+    one.crash()
+    assert "could not be copied, and will be in 0.01 s: no answer in 200 s" in caplog.text
+    store = machines.store("b")
+    holding(log.source(alone=False), store, "0").close()
+    assert counts(store) == {"p0k0": 4}
 
 
 # -------------------------------------------------------------------- fences
@@ -441,6 +525,10 @@ def test_what_does_not_follow_from_the_stream_is_refused(machines: Machines) -> 
     for wrong in (0, -1, float("inf"), "300", True):
         with pytest.raises(gs.UsageError, match="every="):
             gs.CopiedStore(machines.folder / "b", machines.copies, every=wrong)  # type: ignore[arg-type]
+        with pytest.raises(gs.UsageError, match="timeout="):
+            gs.CopiedStore(machines.folder / "b", machines.copies, timeout=wrong)  # type: ignore[arg-type]
+    with pytest.raises(gs.UsageError, match="grown="):
+        gs.CopiedStore(machines.folder / "b", machines.copies, grown="read")  # type: ignore[arg-type]
     with pytest.raises(gs.UsageError, match="copies= is a URL"):
         gs.CopiedStore(machines.folder / "b", "nowhere://bucket")
 

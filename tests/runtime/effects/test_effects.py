@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -255,6 +256,16 @@ def test_timers_that_are_cancelled_take_no_room() -> None:
     timers.fire(1000)
     assert gone_off == list(range(0, 100_000, 1000))
     assert not timers
+
+
+@pytest.mark.parametrize("how", [{}, {"thread": True}], ids=["task", "thread"])
+def test_a_missing_extra_is_no_outcome_of_a_call(drivers: Drivers, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`err=` would take it for what the call has come to, such as a payment that was declined: it ends the run, and says what to install."""
+    monkeypatch.setitem(sys.modules, "tenacity", None)
+    fn = plain if how else soon
+    command = gs.Cmd.call(fn, "paid", err=lambda failure: "declined", retry=gs.Retry(), **how)
+    with pytest.raises(gs.errors.MissingExtra, match=r"go-state\[retry\]"):
+        drivers.batch(heard(command), [])
 
 
 @pytest.mark.slow

@@ -48,4 +48,6 @@ class TestJetStream(AsyncPartitionContract):
             await self.js.publish(partition.replace(">", "k"), encoded(partition, n))
 
     def source_async(self) -> Any:
-        return gs.sources.JetStream("CONTRACT", Add, client=self.client, subjects=self.partitions(), share=gs.Leases(seconds=1))
+        return gs.sources.JetStream(
+            "CONTRACT", Add, client=self.client, subjects=self.partitions(), share=gs.Leases(seconds=30)
+        )  # longer than a busy machine stands still

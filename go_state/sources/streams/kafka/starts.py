@@ -17,6 +17,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from go_state.core.errors import Conflict, SourceChanged, UsageError
 from go_state.core.ports import Position, Store, Write
+from go_state.core.ports.partitions import KeepsByPartition
 from go_state.sources.streams.kafka.topic import Described, Topic
 from go_state.storage.records.keys import reserved_key
 
@@ -59,8 +60,12 @@ class Starts:
     ) -> dict[int, int]:
         """Return the offset of each partition to begin at: the one that follows its position, or, if it has none, that of `start`.
 
-        Raises `SourceChanged` if records that follow a position are not there any more, or never were.
+        Raises `SourceChanged` if records that follow a position are not there any more, or never were; or if the topic has got
+        partitions, and models lie with these.
         """
+        store = keeper.store
+        if isinstance(store, KeepsByPartition):
+            store.check_partitions(keeper.program, self._name, described.id or topic.name, len(described.partitions))
         firsts = topic.firsts(after)
         goes_on = {partition: position + 1 for partition, position in after.items() if position is not None}
         ends = topic.ends(goes_on)
@@ -69,7 +74,7 @@ class Starts:
         begins = [partition for partition in after if partition not in goes_on]
         if not begins or self._start == "oldest":
             return {**firsts, **goes_on}
-        entered = self._entered(topic, described, keeper.store, reserved_key("starts", keeper.program, self._name, self._group))
+        entered = self._entered(topic, described, store, reserved_key("starts", keeper.program, self._name, self._group))
         return {**goes_on, **{partition: max(entered.get(partition, 0), firsts[partition]) for partition in begins}}
 
     def check(self, partition: int, offset: int, first: int, end: int) -> None:

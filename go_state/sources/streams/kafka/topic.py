@@ -107,7 +107,11 @@ class Topic:
 
         def offsets() -> dict[int, int]:
             answers = self._admin.list_offsets(asked, request_timeout=_SECONDS)
-            return {each.partition: self._result(answer).offset for each, answer in answers.items()}
+            try:
+                return {each.partition: self._result(answer, is_there=True).offset for each, answer in answers.items()}
+            except SourceUnavailable:
+                self.described(self.ask())  # which raises if there is no topic: a partition may have been added a moment ago
+                raise
 
         return _answered(offsets, _AWAY) if asked else {}
 
@@ -125,47 +129,28 @@ class Topic:
                 found = self._admin.list_groups(group, seconds)
         except KafkaException:
             return None
-        stable = [each for each in found if each.id == group and each.state == "Stable"]
-        if not stable:
+        settled = [each for each in found if each.id == group and each.state in ("Stable", "Empty")]
+        if not settled:
             return None
-        return {str(member.id): assigned_of(member.assignment or b"", self.name) for member in stable[0].members}
+        return {str(member.id): assigned_of(member.assignment or b"", self.name) for member in settled[0].members}
 
-    def members_of_newer(self, group: str, seconds: float) -> Mapping[str, frozenset[int]] | None:
-        """Return the same of a group with `protocol="consumer"`, of which the older call knows nothing."""
-        from confluent_kafka import ConsumerGroupState, KafkaException
-
-        try:
-            found = self._admin.describe_consumer_groups([group], request_timeout=seconds)[group].result()
-        except KafkaException:
-            return None
-        if found.state is not ConsumerGroupState.STABLE:
-            return None
-        return {
-            member.member_id: frozenset(
-                each.partition for each in member.assignment.topic_partitions if each.topic == self.name
-            )
-            for member in found.members
-        }
-
-    def _result(self, asked: Future[Answer]) -> Answer:
+    def _result(self, asked: Future[Answer], *, is_there: bool = False) -> Answer:
         from confluent_kafka import KafkaException
 
         try:
             return asked.result(_SECONDS + _LATE)
         except (KafkaException, TimeoutError) as error:
-            raise self._explained(error) from None
+            raise self._explained(error, is_there) from None
 
-    def _explained(self, error: KafkaException | TimeoutError) -> SourceError:
-        from confluent_kafka import KafkaError
-
+    def _explained(self, error: KafkaException | TimeoutError, is_there: bool) -> SourceError:
         self._admin.poll(0)  # what the client has to say comes in a call
         failure = failure_of(error)
-        if failure is not None and failure.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+        if not is_there and failure is not None and failure.code() in _unknown():
             return SourceError(f"there is no topic {self.name!r} at {self._servers}: create it, or correct the name")
         fatal = self._errors.fatal
         if fatal is not None:
             return given_up(f"{self._servers} refuses this client", fatal, fatal.str(), self._settings)
-        if failure is None or failure.retriable() or failure.code() in _away():
+        if failure is None or failure.retriable() or failure.code() in (*_away(), *_unknown()):
             last = without_secrets(self._errors.last or ("" if failure is None else failure.str()), self._settings)
             return SourceUnavailable(
                 f"no broker answers at {self._servers}{f' ({last})' if last else ''}: correct servers=, or see that it runs"
@@ -246,8 +231,18 @@ def _answered(ask: Callable[[], Answer], seconds: float) -> Answer:
             time.sleep(_PAUSE)
 
 
+def _unknown() -> tuple[int, ...]:
+    """Return the codes of errors about a topic, or a partition of it, of which the broker does not know."""
+    from confluent_kafka import KafkaError as Codes
+
+    return Codes.UNKNOWN_TOPIC_OR_PART, Codes._UNKNOWN_TOPIC, Codes._UNKNOWN_PARTITION, Codes.UNKNOWN_TOPIC_ID, Codes._NOENT
+
+
 def _away() -> tuple[int, ...]:
-    """Return the codes of errors for which brokers are asked again, besides those that the client calls retriable."""
+    """Return the codes of errors for which brokers are asked again, besides those that the client calls retriable.
+
+    It calls no answer so that an admin client gets; Kafka's own client tries again after all of these.
+    """
     from confluent_kafka import KafkaError as Codes
 
     return (
@@ -255,8 +250,21 @@ def _away() -> tuple[int, ...]:
         Codes._TRANSPORT,
         Codes._ALL_BROKERS_DOWN,
         Codes._RESOLVE,
+        Codes._WAIT_COORD,
         Codes.NOT_LEADER_FOR_PARTITION,
         Codes.LEADER_NOT_AVAILABLE,
+        Codes.REPLICA_NOT_AVAILABLE,
+        Codes.BROKER_NOT_AVAILABLE,
+        Codes.FENCED_LEADER_EPOCH,  # of a broker that was restarted
+        Codes.UNKNOWN_LEADER_EPOCH,
+        Codes.OFFSET_NOT_AVAILABLE,
+        Codes.KAFKA_STORAGE_ERROR,
+        Codes.LISTENER_NOT_FOUND,
+        Codes.NETWORK_EXCEPTION,
+        Codes.THROTTLING_QUOTA_EXCEEDED,
         Codes.REQUEST_TIMED_OUT,
+        Codes.NOT_CONTROLLER,
+        Codes.NOT_COORDINATOR,
+        Codes.COORDINATOR_NOT_AVAILABLE,
         Codes.COORDINATOR_LOAD_IN_PROGRESS,
     )

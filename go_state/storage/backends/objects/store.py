@@ -6,15 +6,15 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from go_state.core.errors import Conflict, LeaseHeld, StoreUnavailable, UsageError
+from go_state.core.errors import Conflict, LeaseHeld, SourceChanged, StoreUnavailable, UsageError
 from go_state.core.ports import Store, Stored, Write
 from go_state.storage.backends.lmdb.lease import FileLease
 from go_state.storage.backends.lmdb.store import LMDBStore
-from go_state.storage.backends.objects.client import Objects
+from go_state.storage.backends.objects.client import CALL_SECONDS, Objects
 from go_state.storage.backends.objects.copier import Copier
 from go_state.storage.backends.objects.partitions import SourceFiles, files_in, in_path
 from go_state.storage.records.keys import reserved_key
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from go_state.storage.backends.objects.client import ObjectPlace
 
 _SHARED = reserved_key("starts") + "/"
+
+
+def _grown(before: int, now: int) -> tuple[str, str]:
+    return (
+        f"it has got partitions, {now} where there were {before}: the next records of a key may be in another one than its state",
+        "make a topic with the partitions that are wanted, with another name=, or keep the state in a gs.PostgresStore; if producers choose "
+        'the partition of a key whatever their number is, gs.CopiedStore(grown="pass") reads them',
+    )
 
 
 class CopiedStore:
@@ -37,9 +45,13 @@ class CopiedStore:
 
     Therefore an update whose model does not follow from the stream is refused, with `UsageError`: one whose commands bring messages,
     of `ok=`, `err=`, `Cmd.after` or a result, or one that takes the turn, with its time and its chance. `Cmd.send` is not refused, but
-    behind a call in a `Cmd.seq`, and of `on_restore`. Messages of one key have to stay in one partition, those that a turn sends too:
-    do not add partitions to the topic. The source's engine has to say who reads
-    what, as Kafka's groups do; `gs.Leases` needs a store that all workers share.
+    behind a call in a `Cmd.seq`, and of `on_restore`. What middleware takes from elsewhere, such as the time of its own clock, is not
+    noticed. The source's engine has to say who reads what, as Kafka's groups do; `gs.Leases` needs a store that all workers share.
+
+    Messages of one key have to stay in one partition, those that a turn sends too. A topic that has got more partitions, by which
+    producers choose others, raises `SourceChanged`; with `grown="pass"`, for producers that choose a key's partition whatever their
+    number is, they are read. The object store has `timeout` seconds for one call, an upload one more for each megabyte; then
+    `StoreUnavailable` is raised, and a copy is tried again after `every` seconds.
 
     Reading from it gives what lies in the folder: models of partitions that have moved away are as they were then. Two aggregates of one
     source need two. `map_size` is that of each file; see `LMDBStore`. Raises `StoreUnavailable` if another process has the folder, or
@@ -47,12 +59,23 @@ class CopiedStore:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], copies: ObjectPlace, *, every: float = 300.0, map_size: int | None = None
+        self,
+        folder: str | os.PathLike[str],
+        copies: ObjectPlace,
+        *,
+        every: float = 300.0,
+        timeout: float = CALL_SECONDS,
+        grown: Literal["raise", "pass"] = "raise",
+        map_size: int | None = None,
     ) -> None:
-        if not isinstance(every, (int, float)) or isinstance(every, bool) or not math.isfinite(every) or every <= 0:
-            raise UsageError(f"every= is a number of seconds above 0, between two copies, not {every!r}")
+        for option, seconds, what in (("every", every, "between two copies"), ("timeout", timeout, "for one call")):
+            if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not math.isfinite(seconds) or seconds <= 0:
+                raise UsageError(f"{option}= is a number of seconds above 0, {what}, not {seconds!r}")
+        if grown not in ("raise", "pass"):
+            raise UsageError(f'grown= is "raise" or "pass", not {grown!r}')
         self.folder = os.path.abspath(folder)
-        self._objects = Objects(copies)
+        self._grown = grown
+        self._objects = Objects(copies, timeout)
         self._objects.check()
         self._map_size = map_size
         os.makedirs(self.folder, exist_ok=True)
@@ -144,6 +167,20 @@ class CopiedStore:
         if write.data is None or not self._objects.make(f"shared/{in_path(key)}/{version:010d}", write.data):
             raise Conflict(key, write.version, version)
         return version
+
+    def check_partitions(self, program: str, source: str, stream: str, count: int) -> None:
+        """Raise `SourceChanged` if `count` partitions are more than when the program began with the source; `stream` says which it is.
+
+        Called by the source's reading, which knows how many there are.
+        """
+        key = reserved_key("starts", program, source, "", "partitions")  # no group has an empty name
+        while (known := self._load_shared(key)) is None or not known.data.startswith(f"{stream} ".encode()):
+            version = 0 if known is None else known.version
+            with suppress(Conflict):  # somebody else was first
+                self._store_shared(key, Write(f"{stream} {count}".encode(), version))
+        before = int(known.data.split()[-1])
+        if count > before and self._grown == "raise":
+            raise SourceChanged(source, *_grown(before, count))
 
     # ------------------------------------------------------------------ the store itself
 

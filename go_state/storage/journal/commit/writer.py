@@ -87,7 +87,7 @@ class Writer(Generic[Msg]):
         self.thread = thread  #: in which the async methods use the disk
         self.time_ns: Callable[[], int] = time_ns  #: the clock that dates what enters
         self.observer: FlushObserver | None = None  #: of the run, if somebody observes that
-        self.through = records.store.together.through  #: takes steps, writes what they yield, and returns what they return
+        self.take_steps = records.store.together.take_steps  #: takes steps, writes what they yield, and returns what they return
         self._records = records
         self._log = log
         self._tail = tail
@@ -108,7 +108,7 @@ class Writer(Generic[Msg]):
         if self._lease.right is not Right.HELD:
             self._acquire_to_flush()
         with self._lease.flushing:
-            self.through(self._steps())
+            self.take_steps(self._steps())
         return self._tail.durable
 
     def flush_in_steps(self) -> Steps[int]:
@@ -139,7 +139,7 @@ class Writer(Generic[Msg]):
 
         What is `beside` are keys of the store that change with it: None deletes one.
         """
-        return self.through(self.save_in_steps(snapshot, messages, beside))
+        return self.take_steps(self.save_in_steps(snapshot, messages, beside))
 
     def save_in_steps(self, snapshot: Snapshot | None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> Steps[int]:
         """Save as `save` does; the write itself is a job that is yielded."""
@@ -166,7 +166,7 @@ class Writer(Generic[Msg]):
 
     def flush_locked(self) -> None:
         """Flush. `flushing` held."""
-        self.through(self._steps())
+        self.take_steps(self._steps())
 
     def _steps(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> Steps[int]:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""

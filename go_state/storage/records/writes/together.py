@@ -114,7 +114,7 @@ class Together:
         """Write the jobs of several journals, all of which the calling thread has."""
         write_together(self._backend, jobs)
 
-    def through(self, steps: Steps[T]) -> T:
+    def take_steps(self, steps: Steps[T]) -> T:
         """Take the steps, and write what they yield; return what they return."""
         try:
             while True:

@@ -6,6 +6,7 @@ import datetime
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from itertools import count
 from typing import Any
 
@@ -14,6 +15,7 @@ from kafka_server import KafkaServer
 from sources.streams.kafka.support import QUICK, Add, Tally, Worker, counted, record, records, tally, wait_for, wait_for_count
 
 import go_state as gs
+from go_state.sources.streams.kafka.topic import Topic
 
 pytestmark = [pytest.mark.slow]
 
@@ -352,6 +354,29 @@ def test_a_partition_is_given_again_from_where_it_is_sought(
     assert not member.reading.holds(partition)
 
 
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_member_that_was_put_out_is_told_so_when_it_asks(
+    protocol: str, source: Any, store: Any, topic: str, kafka_server: KafkaServer
+) -> None:
+    """Before its client says anything; and what the group was told of is not changed by the question."""
+    kafka_server.put(topic, *records(4, 10, 4))
+    lazy = {"max.poll.interval.ms": 3000, "session.timeout.ms": 3000, "heartbeat.interval.ms": 500}
+    settings = lazy if protocol == "classic" else {"max.poll.interval.ms": 3000}
+    members = {"": Member(source(protocol=protocol, settings=settings), store)}
+    poll_until(members, lambda: sum(map(len, members[""].held.values())) == 40)
+    reading = members[""].reading
+    assert all(map(reading.holds, "0123"))
+    reading.saved({"0": 4})
+    reading.poll(0.1, members[""])
+    wait_for(lambda: offsets(f"group of {topic}", kafka_server, topic)[0] == 5, "the group to be told")
+    assert reading.holds("0")
+    assert offsets(f"group of {topic}", kafka_server, topic)[0] == 5
+    wait_for(lambda: not reading.holds("0"), "its time without a poll to be over")
+    assert members[""].told == ["assigned"]
+    assert offsets(f"group of {topic}", kafka_server, topic)[0] == 5
+    members[""].close()
+
+
 def test_wrong_use_is_told(kafka_server: KafkaServer, source: Any, store: Any) -> None:
     """Whose fault it is, and what to do."""
     with pytest.raises(gs.UsageError, match="one source reads one topic"):
@@ -369,6 +394,42 @@ def test_wrong_use_is_told(kafka_server: KafkaServer, source: Any, store: Any) -
     nowhere = gs.sources.Kafka("nowhere", Add, group="g", servers=kafka_server.servers)
     with pytest.raises(gs.errors.SourceError, match="there is no topic 'nowhere' at 127"):
         Worker(nowhere, store).ended()
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["FENCED_LEADER_EPOCH", "UNKNOWN_LEADER_EPOCH", "OFFSET_NOT_AVAILABLE", "KAFKA_STORAGE_ERROR", "UNKNOWN_TOPIC_OR_PART"],
+)
+def test_a_broker_that_is_not_ready_yet_is_asked_again(
+    code: str, kafka_server: KafkaServer, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it has just been restarted, or a partition added: what it says then is no reason to end."""
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    kafka_server.put(topic, *records(4, 5, 4))
+    asked, ask = list[int](), AdminClient.list_offsets
+
+    def list_offsets(admin: Any, partitions: Any, **options: Any) -> Any:
+        answers = ask(admin, partitions, **options)
+        asked.append(len(answers))
+        if len(asked) < 3:
+            one = next(iter(answers))
+            answers[one] = Future()
+            answers[one].set_exception(KafkaException(KafkaError(getattr(KafkaError, code))))
+        return answers
+
+    monkeypatch.setattr(AdminClient, "list_offsets", list_offsets)
+    found = Topic(topic, kafka_server.servers, {"bootstrap.servers": kafka_server.servers})
+    assert found.ends(range(4)) == dict.fromkeys(range(4), 5)
+    assert asked == [4, 4, 4]
+
+
+def test_offsets_of_a_topic_that_there_is_not_are_not_waited_for(kafka_server: KafkaServer) -> None:
+    """A partition that is not known is one that was added a moment ago, or the topic is gone."""
+    servers = kafka_server.servers
+    with pytest.raises(gs.errors.SourceError, match="there is no topic 'nowhere'"):
+        Topic("nowhere", servers, {"bootstrap.servers": servers}).ends([0])
 
 
 def test_servers_that_do_not_answer_are_named(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,9 @@ def opened(where: str) -> Any:
     """Return the store."""
     if where.startswith("copies:"):
         copies = Path(where.removeprefix("copies:"))
-        return gs.CopiedStore(copies.with_name(f"machine-{os.getpid()}"), copies, every=0.3)
+        return gs.CopiedStore(
+            copies.with_name(f"machine-{os.getpid()}"), copies, every=0.3, grown="pass"
+        )  # keys stay where they are
     return gs.PostgresStore(where) if "=" in where or where.startswith("postgres") else gs.LMDBStore(where)
 
 
