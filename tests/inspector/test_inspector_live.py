@@ -92,6 +92,27 @@ def test_what_was_recorded_stays_until_messages_come_that_nobody_saw() -> None:
         assert state["end"] == state["first"] + 1
 
 
+def test_a_filter_is_stepped_through_while_the_app_forgets() -> None:
+    """What is forgotten is no match any more: from one to the next and back, as at the beginning."""
+    with gs.start(shop) as app, inspected(app) as client:
+        events = client.events("s/shop/live")
+        until(events, lambda kind, data: kind == "state")
+        with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+            for _ in range(4):
+                app.send(*sales(4000))
+                app.settle(timeout=20)
+                while (found := other.api("s/shop/rows", type="Refund", index=0, count=1000))["total"] is None:
+                    pass  # it is still being looked for
+                there = [each["position"] for each in found["rows"]]
+                assert found["total"] >= len(there) > 100
+                back = other.api("s/shop/rows", **{"type": "Refund", "from": there[50], "count": 1, "direction": "backward"})
+                on = other.api("s/shop/rows", **{"type": "Refund", "from": there[50] + 1, "count": 2})
+                assert [each["position"] for each in back["rows"]] == [there[49]]
+                assert [each["position"] for each in on["rows"]] == there[51:53]
+                assert (back["index"], on["index"]) == (49, 51)
+        events.close()  # type: ignore[attr-defined]  # a generator
+
+
 def test_no_more_than_the_last_messages_are_kept() -> None:
     """Ten thousand, with a model every so many."""
 

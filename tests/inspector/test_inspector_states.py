@@ -240,6 +240,8 @@ def test_the_list_of_an_app_without_a_store_is_right_while_it_forgets(browser: B
             expect(page.locator(".moment h2")).to_have_text(f"Model after position {end - 1:,}")
             page.keyboard.press("ArrowLeft")
             expect(page.locator(".moment")).to_contain_text("not kept any more")
+            page.keyboard.press("Home")
+            expect(page.locator(".row.gone").first).to_have_text("not kept any more")
             page.get_by_role("button", name="follow").click()
             expect(page.locator(".moment h2")).to_have_text(f"Model after position {newest - 1:,}")
             looked.close()
@@ -259,3 +261,30 @@ def test_another_page_is_refused_in_words_and_the_api_in_json(store: gs.LMDBStor
             assert refused.headers["content-type"] == "text/html; charset=utf-8"
             assert "default-src 'none'" in refused.headers["content-security-policy"]
             assert client.get("/", params={"token": "another"}).json()["error"].startswith("The token")
+
+
+def test_what_cannot_be_had_is_asked_for_again_and_not_all_the_time(browser: Browser, store: gs.LMDBStore) -> None:
+    """The server is not reached, though what goes on is still heard: some questions a second, and all is there when it answers."""
+    from playwright.sync_api import expect
+
+    with gs.inspect(store, shop) as inspector:
+        looked = Looked(browser, inspector.address)
+        page = looked.page
+        page.locator(".row.chosen").wait_for()
+        asked: list[str] = []
+
+        def refuse(route: Route) -> None:
+            asked.append(route.request.url)
+            route.abort()
+
+        unreached = re.compile("/api/s/shop/(rows|at|turns)")
+        page.route(unreached, refuse)
+        page.keyboard.press("Home")
+        expect(page.locator(".moment")).to_contain_text("does not answer")
+        page.wait_for_timeout(3000)  # in which some are asked
+        assert len(asked) <= 20
+        page.unroute(unreached)
+        expect(page.locator(".moment h2")).to_have_text("Model after position 0")
+        expect(page.locator(".row.chosen .position")).to_have_text("0")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        looked.close(unless="ERR_FAILED")

@@ -4,11 +4,19 @@ As long as two models are equal they are one object for both folds, so only what
 the same object on both sides is equal. A persistent map does not say what has changed in it. A large one is compared only once as
 many messages were taken as pay for that, and which of them it was is found by taking them again. So a message costs what it
 changes.
+
+Models whose classes are not the same, as of two versions of a module, cannot be one object. Of these the last two that were found
+equal are remembered: what is still the same object as then, on both sides, is equal as it was then (`_as_before`). It can only say
+that they are equal; if it cannot, both are compared as a whole, by way of JSON. So are the last ones, for a program that changes
+its models in place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain, compress, repeat, zip_longest
+from operator import is_not
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.ports import Entry
@@ -16,7 +24,7 @@ from go_state.history.reading.folding import Fold, exhaust
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import Start
 from go_state.history.reading.translation import Translation
-from go_state.storage.codec.difference import ABSENT, difference
+from go_state.storage.codec.difference import ABSENT, difference, differences
 from go_state.storage.codec.equality import fields_that_count, is_same
 from go_state.storage.types.annotations import Instance, TypeForm
 
@@ -61,6 +69,9 @@ class Twins(Generic[Model, Msg]):
         self.one: Fold[Model, Msg] = Fold(one, start, meet)
         self._translation = translation  # if their classes are not the same, so that no model can be that of both
         self.other: Fold[Model, Msg] = Fold(other, start if translation is None else translation.start(start))
+        self._equal: dict[
+            str | None, tuple[Model, Model]
+        ] = {}  # of models that have to be translated, the last that were equal
         self._sizes: dict[str | None, int] = {}  # of models that have to be translated to be compared, in bytes
         self._before: dict[str | None, Model] = {}  # of the keys met since the last comparison, the models that were equal
         self._since: list[Entry[Msg]] = []  # what was taken since then
@@ -70,7 +81,7 @@ class Twins(Generic[Model, Msg]):
 
     def partings(self, entries: Iterable[Entry[Msg]], *, go_on: bool = False) -> Iterator[Parting]:
         """Give where the folds part; with `go_on` each time, after which both go on with the first one's model."""
-        found = self.begin()
+        found, entry = self.begin(), Entry[Msg](0, None, None)
         for entry in entries:
             if found is not None:
                 yield found
@@ -79,8 +90,10 @@ class Twins(Generic[Model, Msg]):
                 for key in self._met:
                     self._go_on_with_the_first(key)
             found = self.take(entry)
-        if found is None:
-            found = self.settle()
+        if found is None and (found := self.settle()) is None and self._equal:
+            keys = set(self._equal)
+            self._equal.clear()
+            found = self._part([entry], keys, whole=True)
         if found is not None:
             yield found
 
@@ -144,12 +157,19 @@ class Twins(Generic[Model, Msg]):
             if not later.entries:
                 self.other.models[key] = one
             return True
+        if later.whole and (known := self._equal.get(key)) is not None and _is_as_before(one, other, *known):
+            self._equal[key] = one, other
+            return True
         if not later.whole and (size := self._sizes.get(key, 0)) > len(self._since) * _PAYS:
             self._uncompared = max(self._uncompared, size)
             return True
         images = self._translation.images(one, other)
         self._sizes[key] = len(images[0])
-        return images[0] == images[1] or not self._translation.differ(one, other)
+        if images[0] != images[1] and self._translation.differ(one, other):
+            return False
+        if self._at_once:
+            self._equal[key] = one, other
+        return True
 
     def settle(self) -> Parting | None:
         """Compare what was put off."""
@@ -186,6 +206,67 @@ class Twins(Generic[Model, Msg]):
         for entry in entries:
             keys |= self._both(entry)
         return self._part(entries, keys, whole=True)
+
+
+def _is_as_before(one: object, other: object, one_before: object, other_before: object) -> bool:
+    """Return True if two models are equal in the fields that both have, as those before were; False also if that is not known."""
+    try:
+        return _as_before(one, other, one_before, other_before)
+    except RecursionError:  # which a comparison of the whole has room for
+        return False
+
+
+def _as_before(one: Instance, other: Instance, one_before: Instance, other_before: Instance) -> bool:
+    if one is one_before and other is other_before:
+        return True
+    if type(one) is not type(one_before) or type(other) is not type(other_before):  # nothing is known of their parts
+        one_before = other_before = ABSENT
+    kind, other_kind = _kind(one), _kind(other)
+    fields, theirs = fields_that_count(kind), fields_that_count(other_kind)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return _have_changed_alike(one, other, *((one_before, other_before) if one_before is not ABSENT else ({}, {})))
+    if fields is None and isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        before = zip_longest(*((one_before, other_before) if one_before is not ABSENT else ((), ())), fillvalue=ABSENT)
+        items = zip(one, other, chain(before, repeat((ABSENT, ABSENT))), strict=False)
+        return len(one) == len(other) and all(_as_before(a, b, *were) for a, b, were in items)
+    if fields is None or theirs is None or kind is other_kind or kind.__qualname__ != other_kind.__qualname__:
+        return not differences(one, other, 1)
+    both = (name for name in fields.names if name in theirs.names)
+    were = partial(getattr, one_before), partial(getattr, other_before)
+    return all(_as_before(getattr(one, name), getattr(other, name), *(each(name, ABSENT) for each in were)) for name in both)
+
+
+def _have_changed_alike(
+    one: Mapping[object, object],
+    other: Mapping[object, object],
+    one_before: Mapping[object, object],
+    other_before: Mapping[object, object],
+) -> bool:
+    """Return whether the entries of two mappings that are not as before are equal, and the others of the same keys."""
+    if len(one) != len(other):
+        return False
+    changed = {*_changed(one, one_before), *_changed(other, other_before)}
+    return all(
+        key in other and _as_before(one[key], other[key], one_before.get(key, ABSENT), other_before.get(key, ABSENT))
+        if key in one
+        else key not in other
+        for key in changed
+    )
+
+
+def _changed(now: Mapping[object, object], before: Mapping[object, object]) -> list[object]:
+    """Return the keys whose values are not the same objects, of either; in C, if those that were added come last, as they do."""
+    keys, were = list(now), list(before)
+    if keys[: len(were)] == were:
+        return [*compress(keys, map(is_not, now.values(), before.values())), *keys[len(were) :]]
+    found = [key for key in keys if before.get(key, ABSENT) is not now[key]]
+    return [*found, *(key for key in were if key not in now)]
+
+
+def _kind(value: object) -> type:
+    """Return the type of a value; of the read-only twins in a strict program's model, what they stand for."""
+    kind: type = getattr(type(value), "__stands_for__", type(value))
+    return kind
 
 
 class _Later:

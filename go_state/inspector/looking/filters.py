@@ -17,6 +17,7 @@ from go_state.inspector.looking.known import Known
 from go_state.inspector.looking.records import Records
 from go_state.inspector.looking.timeline import Timeline
 from go_state.inspector.values.differing import differing
+from go_state.inspector.values.redaction import Redaction
 
 _MANY = 50_000  # messages whose types are looked up at once
 _EVERY = 0.05  # seconds between two looks at whether it is still wanted
@@ -46,6 +47,8 @@ class Filtered(Protocol):
     def records(self) -> Records: ...
     @property
     def timeline(self) -> Timeline: ...
+    @property
+    def redaction(self) -> Redaction: ...
     def set_aside(self) -> Mapping[int, str]: ...
     @property
     def known(self) -> Known: ...
@@ -127,7 +130,7 @@ class Matches:
                 yield (
                     position,
                     cheap(position)
-                    and _changes(wanted.changed, before, after)
+                    and _changes(wanted.changed, before, after, of.redaction)
                     and self._has_text(position)
                     and self._is_of_key(position),
                 )
@@ -168,12 +171,12 @@ class Matches:
         return not key or any(found for _, found in self._of.of_key(key, position, position + 1))
 
 
-def _changes(path: str, before: object, after: object) -> bool:
+def _changes(path: str, before: object, after: object, redaction: Redaction) -> bool:
     """Return whether the models differ at a path, or below it: at `orders`, say, also in `orders["o1"].state`."""
     if before is after:
         return False
     wanted = path.removeprefix(".").replace("'", '"')
     return any(
         each.path == wanted or each.path.startswith((f"{wanted}.", f"{wanted}[")) or wanted in each.names
-        for each in differing(before, after)
+        for each in differing(before, after, redaction)
     )

@@ -10,8 +10,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from go_state.core.ports import Entry, History, Span
 from go_state.inspector.looking.stored import StoredHistory
-from go_state.inspector.values.redaction import Redaction
-from go_state.inspector.values.summary import HIDDEN, summary
+from go_state.inspector.values.redaction import HIDDEN, Redaction
+from go_state.inspector.values.summary import summary
 from go_state.inspector.values.text import shown
 from go_state.storage.records.layout import EMPTIED, Block
 

@@ -12,8 +12,8 @@ from go_state.core.subscriptions import Scope, Stream, Sub, checked_subscription
 from go_state.inspector.looking.moment import Moment, why
 from go_state.inspector.looking.records import type_of_entry
 from go_state.inspector.values.differing import MOST, Differs, differing
-from go_state.inspector.values.redaction import Redaction
-from go_state.inspector.values.summary import HIDDEN, command_text, summary
+from go_state.inspector.values.redaction import HIDDEN, Redaction
+from go_state.inspector.values.summary import command_text, summary
 from go_state.inspector.values.text import shown
 from go_state.inspector.values.tree import ABSENT, Tree, Trees
 from go_state.runtime.effects.interpreter import Interpreter
@@ -111,7 +111,7 @@ class Shown(Generic[Model, Msg]):
 
 def diff_of(before: object, after: object, redaction: Redaction) -> tuple[list[dict[str, object]], int]:
     """Return the parts in which two models differ, and how many more there are."""
-    found = differing(before, after)
+    found = differing(before, after, redaction)
     told = [difference(each, redaction) for each in islice(found, MOST)]
     return told, sum(1 for _ in islice(found, _COUNTED))
 

@@ -170,11 +170,12 @@ class Subject(Generic[Model, Msg]):
     def after(self, wanted: Filter, start: int, count: int, *, backward: bool) -> Found:
         """Return the messages that pass a filter from a position on, or before it."""
         first, end = self.span()
+        start = max(start, first)
         matches = self._of(wanted, first)
         matches.look(end)
         matches.wait(1 << 62, _WAIT)
         places = matches.positions
-        index = bisect_left(places, start)
+        index = bisect_left(places, start) - bisect_left(places, first)  # without what is forgotten, as `found` counts
         return self.found(wanted, max(index - count, 0) if backward else index, min(count, index) if backward else count)
 
     def _of(self, wanted: Filter, first: int) -> Matches:

@@ -46,7 +46,7 @@ export const get = (path, params, signal) => answer(fetch(address(path, params),
 
 // Save what the server answers as a file; what goes wrong is thrown, and not saved in its place.
 export async function download(path, params) {
-  const response = await fetch(address(path, params));
+  const response = await fetch(address(path, params)).catch(() => { throw new Problem(UNREACHED, 0); });
   if (!response.ok) await answer(response);
   const name = /filename="([^"]+)"/.exec(response.headers.get("content-disposition") ?? "")?.[1] ?? "export";
   const place = document.createElement("a");

@@ -219,7 +219,7 @@ function App({ about, first }) {
       ${said(rows.problem) && html`<p class="problem" role="alert">${rows.problem}</p>`}
       ${subject && empty && html`<p class="quiet centred">There are no messages yet.</p>`}
       ${rows.filtered && rows.known && rows.total === 0 && html`<p class="quiet centred">No message passes the filter.</p>`}
-      <${Rows} subject=${subject} rows=${rows} position=${position} onMove=${move} isLive=${about.live} />
+      <${Rows} subject=${subject} rows=${rows} position=${position} onMove=${move} isLive=${about.live} kept=${live?.first ?? 0} />
       <footer class="line steps">
         <button aria-label="First message" onClick=${toFirst}>|◀</button>
         <button aria-label="One back" onClick=${step(-1)}>‹</button>

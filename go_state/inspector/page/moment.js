@@ -4,25 +4,32 @@ import { html, useEffect, useRef, useState } from "./html.js";
 import { duration, moment as written, number } from "./format.js";
 import { Leaf, Tree, loadTree } from "./tree.js";
 
+const RETRY = 2000; // milliseconds until a moment is asked for again, if the server was not reached
 const SOON = 400; // milliseconds after which it is said that a moment is on its way
 
 // The newest moment that was asked for; while it is on its way the one before stays. When the newest is followed, an app
 // without a store may have forgotten the position meanwhile: then whatever is the newest is shown.
 export function useMoment(subject, position, following) {
   const [found, setFound] = useState({ at: null, problem: null });
+  const [tries, setTries] = useState(0); // of one for which the server was not reached
   useEffect(() => {
     if (!subject || position === null || subject.end <= subject.first) {
       setFound({ at: null, problem: null });
       return undefined;
     }
     const control = new AbortController();
+    let again = 0;
     const wait = setTimeout(() => setFound((before) => ({ ...before, waiting: true })), SOON);
     get(`s/${subject.id}/at/${position}`, { newest: following && subject.kind === "live" }, control.signal)
       .then((at) => setFound((before) => (at.gone ? { at: before.at, gone: true, problem: null } : { at: { ...at, subject: subject.id }, problem: null })))
-      .catch((error) => { if (error.name !== "AbortError") setFound((before) => ({ at: before.at, problem: error.message, blame: error.position })); })
+      .catch((error) => {
+        if (error.name === "AbortError") return;
+        setFound((before) => ({ at: before.at, problem: error.message, blame: error.position }));
+        if (error.status === 0) again = setTimeout(() => setTries((count) => count + 1), RETRY);
+      })
       .finally(() => clearTimeout(wait));
-    return () => { control.abort(); clearTimeout(wait); };
-  }, [subject?.id, position]);
+    return () => { control.abort(); clearTimeout(wait); clearTimeout(again); };
+  }, [subject?.id, position, tries]);
   return found;
 }
 

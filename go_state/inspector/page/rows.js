@@ -12,6 +12,7 @@ const CHUNKS = 60; // kept of the newest requests
 const TURNS = 500; // turns whose commands are asked for at once
 const CALM = 150; // milliseconds without scrolling until they are
 const AGAIN = 2000; // milliseconds after which a running program is asked again: a command may have failed meanwhile
+const RETRY = 2000; // milliseconds until rows that could not be had are asked for again
 const TALLEST = 8_000_000; // pixels, below what any browser can lay out
 
 // Rows by their number: of all messages, or of those that the filter passes. They are kept by what the server calls them, the
@@ -35,7 +36,7 @@ export function useRows(subject, filter) {
       cache.asked.clear();
     }
     const until = filtered ? is.end : Math.min((chunk + 1) * CHUNK, end);
-    if (cache.waiting.has(chunk) || (!again && (cache.asked.get(chunk) ?? -1) >= until)) return;
+    if (performance.now() < (cache.rest ?? 0) || cache.waiting.has(chunk) || (!again && (cache.asked.get(chunk) ?? -1) >= until)) return;
     cache.waiting.add(chunk);
     try {
       const params = filtered ? { ...filter, index: chunk * CHUNK, count: CHUNK } : { from: chunk * CHUNK, count: CHUNK };
@@ -60,7 +61,10 @@ export function useRows(subject, filter) {
         for (let each = oldest * CHUNK; each < (oldest + 1) * CHUNK; each += 1) cache.rows.delete(each);
       }
     } catch (error) {
-      if (error.name !== "AbortError") cache.problem = error.message;
+      if (error.name === "AbortError") return;
+      cache.problem = error.message; // and every drawing asks for what is not there: not at once again
+      cache.rest = performance.now() + RETRY;
+      setTimeout(() => { if (!cache.control.signal.aborted) error.status === 0 && filtered ? ask(chunk, true) : redraw(); }, RETRY + 1);
     } finally {
       cache.waiting.delete(chunk);
       redraw();
@@ -96,6 +100,7 @@ export function useRows(subject, filter) {
     beside, numberOf: (position) => (filtered ? cache.numbers.get(position) ?? null : position - first),
     total: Math.max(end - first, 0), filtered, looked: cache.looked ?? 0, known: !filtered || cache.known === true, problem: cache.problem,
     askTurns, turn: (position) => cache.turns.get(position),
+    positionOf: (index) => (filtered ? null : first + index),
     row: (index) => cache.rows.get(first + index),
     need: (from, to) => {
       for (let chunk = Math.floor((first + from) / CHUNK); chunk <= Math.floor((first + Math.max(to - 1, from)) / CHUNK); chunk += 1) ask(chunk);
@@ -108,7 +113,8 @@ function note(numbers, rows, index) {
   rows.forEach((row, offset) => numbers.set(row.position, index + offset));
 }
 
-export function Rows({ subject, rows, position, onMove, isLive }) {
+// `kept` is the first position that there still is: of an app without a store what comes before is forgotten meanwhile.
+export function Rows({ subject, rows, position, onMove, isLive, kept }) {
   const box = useRef(null);
   const [seen, setSeen] = useState(20); // rows that fit
   const [top, setTop] = useState(0); // the number of the first row that is drawn
@@ -183,7 +189,7 @@ export function Rows({ subject, rows, position, onMove, isLive }) {
   for (let index = first; index < Math.min(first + seen + 1, rows.total); index += 1) {
     const row = rows.row(index);
     drawn.push(html`<${Row} key=${index % (seen + 2)} row=${row} turn=${row && rows.turn(row.position)} number=${index} offset=${(index - top) * ROW}
-      chosen=${index === chosen} onMove=${onMove} />`);
+      chosen=${index === chosen} onMove=${onMove} gone=${!row && rows.positionOf(index) !== null && rows.positionOf(index) < kept} />`);
   }
   return html`<div class="rows" ref=${box} onScroll=${scrolled} tabindex="0" role="listbox" aria-label="Messages"
       aria-activedescendant=${chosen !== null && chosen >= first && chosen <= first + seen ? `row-${chosen}` : undefined}>
@@ -199,9 +205,10 @@ function Spacer({ height }) {
   return html`<div class="spacer" ref=${element} aria-hidden="true"></div>`;
 }
 
-function Row({ row, turn, number: index, offset, chosen, onMove }) {
+function Row({ row, turn, number: index, offset, chosen, onMove, gone }) {
   const element = useRef(null);
   useLayoutEffect(() => { element.current.style.transform = `translateY(${offset}px)`; }, [offset]);
+  if (gone) return html`<div class="row gone" ref=${element} id=${`row-${index}`} role="option" aria-selected=${chosen ? "true" : "false"}><span class="quiet">not kept any more</span></div>`;
   if (!row) return html`<div class="row waiting" ref=${element} id=${`row-${index}`} role="option" aria-selected="false"><span class="hidden">not loaded</span></div>`;
   return html`<div class=${`row${chosen ? " chosen" : ""}`} ref=${element} id=${`row-${index}`} role="option"
       aria-selected=${chosen ? "true" : "false"} onClick=${() => onMove(row.position)}>

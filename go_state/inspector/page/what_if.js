@@ -3,7 +3,7 @@ import { download, get, stream } from "./api.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { Dialog } from "./keys.js";
 import { Leaf } from "./tree.js";
-import { number } from "./format.js";
+import { counted, number } from "./format.js";
 import { Diff } from "./moment.js";
 
 const DONE = { edit: "edited", drop: "left out", insert: "put in before" };
@@ -77,7 +77,7 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
     <div role="status" aria-live="polite">
       ${running && html`<progress value=${state.progress} max="1" aria-label="How far it has folded"></progress>`}
       ${state?.problem && html`<p class="problem">${state.problem}</p>`}
-      ${found && html`<h3>After ${number(found.messages)} messages</h3>
+      ${found && html`<h3>After ${counted(found.messages, "message")}</h3>
         ${found.first ? html`<p>It parts from what was at position <button class="plain" onClick=${() => onMove(found.first.position)}>${number(found.first.position)}</button></p>` : null}
         ${found.diff.length ? html`<${Diff} diff=${found.diff} more=${found.more_diff ?? 0} before="what was" after="what if" />` : html`<p>It comes to the same model.</p>`}`}
     </div>

@@ -229,7 +229,7 @@ class Api:
         edits = edits_of(moments.opened, given, first, end)
 
         def work(tell: Tell) -> None:
-            tried = what_if(moments, edits, last, _progress(tell, last))
+            tried = what_if(moments, edits, last, _progress(tell, last), subject.redaction)
             diff, more = diff_of(tried.was, tried.is_now, subject.redaction)
             parted = None if tried.parted is None else {"position": tried.parted[0], "path": shown(tried.parted[1], 500)}
             after = Trees(subject.redaction).tree(tried.is_now, (), tried.was)

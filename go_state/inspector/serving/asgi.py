@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from inspect import isawaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _PAGE = Path(__file__).parent.parent / "page"
 _SEARCHES = 4  # that run at once
 _LONGEST = 4 << 20  # bytes of a request
+_IN_MEMORY = 4 << 20  # bytes of an export from which on it waits on disk
+_PART = 1 << 16  # bytes of it that are sent at once
 
 
 class Application:
@@ -164,7 +166,7 @@ class Application:
         kind, edits, fixed = query.get("as", ""), query.get("edits", ""), query.get("fixed", "") not in ("", "0")
         name, body = self._api.export(self._of(request), kind, edits, start, until, fixed=fixed)
         head = {"content-disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(body, media_type="application/octet-stream", headers=head)
+        return StreamingResponse(_all_made(body, self._closing.is_set), media_type="application/octet-stream", headers=head)
 
     # ------------------------------------------------------------------ what goes on
 
@@ -226,6 +228,27 @@ def _json(found: object, status: int = 200) -> Response:
     from starlette.responses import Response
 
     return Response(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS), status, media_type="application/json")
+
+
+def _all_made(lines: Iterable[bytes], is_closing: Callable[[], bool]) -> Iterator[bytes]:
+    """Make all of the lines, and return what gives them: what fails on the way is an answer then, and not half a file."""
+    parts = _made(lines, is_closing)
+    next(parts)
+    return parts
+
+
+def _made(lines: Iterable[bytes], is_closing: Callable[[], bool]) -> Iterator[bytes]:
+    import tempfile
+
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as made:
+        for line in lines:
+            if is_closing():
+                raise Cancelled
+            made.write(line)
+        made.seek(0)
+        yield b""
+        while part := made.read(_PART):
+            yield part
 
 
 def _events(events: AsyncIterator[bytes]) -> Response:

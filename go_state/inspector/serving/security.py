@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 Scope: TypeAlias = MutableMapping[str, Any]  # as ASGI has them
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, object]]]
@@ -94,7 +94,7 @@ class Guard:
 def _is_own_page(scope: Scope, headers: Mapping[str, str]) -> bool:
     """Return whether a request comes from the page itself, or from whoever has typed the address."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+    if origin is not None and origin.lower().partition("://")[2] != headers.get("host", "").lower():
         return False
     if scope["method"] not in ("GET", "HEAD"):
         return origin is not None

@@ -9,16 +9,18 @@ from dataclasses import replace
 
 import orjson
 
-from go_state.core.errors import UsageError
+from go_state.core.errors import GoStateError, UsageError
 from go_state.core.ports import Entry, History
 from go_state.core.program import SomeProgram
 from go_state.history.reading.folding import entries_of
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.translation import Translation, translation_between
 from go_state.history.to_test import write_test
+from go_state.inspector.looking.moment import why
 from go_state.inspector.looking.subject import Subject
 from go_state.inspector.trying.edited import Edit, EditedHistory, codec_of
 from go_state.inspector.values.plain import plain
+from go_state.storage.codec.message_codec import MessageCodec
 
 _MOST = 100_000  # messages of a test
 
@@ -73,15 +75,25 @@ def as_lines(subject: Subject[object, object], edits: list[Edit[object]], until:
     """Give each message as a line of JSON, without what is hidden."""
     first, _ = subject.span()
     aside = subject.set_aside()
-    codec = None if subject.opened is None else codec_of(subject.opened)
+    codec = None if subject.opened is None or not subject.redaction.is_empty else codec_of(subject.opened)
     edited: EditedHistory[object] = EditedHistory(subject.history, edits)
     for entry in edited.edited(entries_of(subject.history, first, until)):
-        head: dict[str, object] = {"position": entry.position, "at": entry.at}
-        if entry.position in aside:
-            head["aside"] = aside[entry.position]
-        if entry.message is None or codec is None or not subject.redaction.is_empty:
-            shown = plain(entry.message, subject.redaction)
-            named = shown if entry.message is None or codec is None else [type(entry.message).__qualname__, shown]
-            yield orjson.dumps({**head, "message": named}) + b"\n"
-        else:
-            yield orjson.dumps(head)[:-1] + b',"message":' + codec.encode(entry.message) + b"}\n"
+        try:
+            yield _line(entry, aside.get(entry.position), codec, subject)
+        except (GoStateError, ValueError, TypeError) as error:
+            raise UsageError(
+                f"the message at position {entry.position} cannot be exported: {why(error, hidden=not subject.redaction.is_empty)}"
+            ) from error
+
+
+def _line(
+    entry: Entry[object], aside: str | None, codec: MessageCodec[object] | None, subject: Subject[object, object]
+) -> bytes:
+    head: dict[str, object] = {"position": entry.position, "at": entry.at}
+    if aside is not None:
+        head["aside"] = aside
+    if entry.message is None or codec is None:
+        shown = plain(entry.message, subject.redaction)
+        named = shown if entry.message is None or subject.opened is None else [type(entry.message).__qualname__, shown]
+        return orjson.dumps({**head, "message": named}) + b"\n"
+    return orjson.dumps(head)[:-1] + b',"message":' + codec.encode(entry.message) + b"}\n"

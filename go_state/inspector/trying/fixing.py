@@ -103,6 +103,6 @@ class Fixing:
     def _of(self, parting: Parting) -> Parted:
         entry = parting.entries[-1]
         before, after = (ABSENT if each is NOTHING else each for each in parting.models)
-        fields = [each for each, _ in zip(differing(before, after), range(_MOST), strict=False)]
+        fields = [each for each, _ in zip(differing(before, after, self._subject.redaction), range(_MOST), strict=False)]
         message: object = entry.message
         return Parted(entry.position, "" if message is None else type(message).__qualname__, fields)

@@ -13,6 +13,7 @@ from go_state.inspector.looking.moment import Moments, turns_of
 from go_state.inspector.trying.edited import Edit, EditedHistory
 from go_state.inspector.trying.pace import paced
 from go_state.inspector.values.differing import differing
+from go_state.inspector.values.redaction import NOTHING, Redaction
 from go_state.inspector.values.tree import same
 
 Model = TypeVar("Model")
@@ -31,7 +32,11 @@ class Tried(Generic[Model]):
 
 
 def what_if(
-    moments: Moments[Model, Msg], edits: Sequence[Edit[Msg]], until: int, progress: Callable[[int], object]
+    moments: Moments[Model, Msg],
+    edits: Sequence[Edit[Msg]],
+    until: int,
+    progress: Callable[[int], object],
+    redaction: Redaction = NOTHING,
 ) -> Tried[Model]:
     """Fold both on up to before the position `until`. As long as their models are equal, one fold is enough for both.
 
@@ -51,7 +56,7 @@ def what_if(
         if other is None:
             continue
         _take(other, edited.at(entry))
-        if parted is None and (path := _difference(one, other)) is not None:
+        if parted is None and (path := _difference(one, other, redaction)) is not None:
             parted = entry.position, path
         elif parted is None:
             other = None
@@ -72,12 +77,12 @@ def _take(fold: Fold[Model, Msg], entries: Sequence[Entry[Msg]]) -> None:
         exhaust(turns_of(fold, entry))
 
 
-def _difference(one: Fold[Model, Msg], other: Fold[Model, Msg]) -> str | None:
+def _difference(one: Fold[Model, Msg], other: Fold[Model, Msg], redaction: Redaction) -> str | None:
     """Return the first path at which the models of two folds differ."""
     for key in {**one.models, **other.models}:
         a, b = one.models.get(key), other.models.get(key)
         if not same(a, b):
-            found = next(differing(a, b), None)
+            found = next(differing(a, b, redaction), None)
             return "" if found is None else found.path
     return None
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
 from go_state.inspector.values.parts import Part, entry, field_names, kind_of
+from go_state.inspector.values.redaction import NOTHING, Redaction
 from go_state.inspector.values.tree import ABSENT, same
 
 MOST = 500
@@ -33,8 +34,8 @@ class _Pair(NamedTuple):
     after: object
 
 
-def differing(before: object, after: object) -> Iterator[Differs]:
-    """Give the smallest parts in which two values differ, in order."""
+def differing(before: object, after: object, redaction: Redaction = NOTHING) -> Iterator[Differs]:
+    """Give the smallest parts in which two values differ, in order; keys that are hidden are not in their paths."""
     stack = [_Pair("", (), before, after)]
     looked = 0
     while stack and looked < _LOOKED_AT:
@@ -42,7 +43,7 @@ def differing(before: object, after: object) -> Iterator[Differs]:
         looked += 1
         if pair.before is pair.after:
             continue
-        inner = None if pair.before is ABSENT or pair.after is ABSENT else _pairs(pair)
+        inner = None if pair.before is ABSENT or pair.after is ABSENT else _pairs(pair, redaction)
         if inner is None:
             if not same(pair.before, pair.after):
                 yield Differs(pair.path.removeprefix("."), pair.names, pair.before, pair.after)
@@ -50,7 +51,7 @@ def differing(before: object, after: object) -> Iterator[Differs]:
         stack += reversed(inner)
 
 
-def _pairs(pair: _Pair) -> list[_Pair] | None:
+def _pairs(pair: _Pair, redaction: Redaction) -> list[_Pair] | None:
     """Return the parts of both that may differ; None if the two have to be compared as they are."""
     one, other = pair.before, pair.after
     kind = kind_of(one)
@@ -70,7 +71,7 @@ def _pairs(pair: _Pair) -> list[_Pair] | None:
     else:
         return None
     return [
-        _Pair(pair.path + part.path, (*pair.names, part.step if isinstance(part.step, str) else part.name), was, part.value)
+        _Pair(pair.path + redaction.path_of(part), (*pair.names, redaction.name_of(part)), was, part.value)
         for part, was in found
         if was is not part.value
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence, Set, Sized
 from enum import Enum
 from itertools import islice
@@ -16,15 +17,18 @@ Step: TypeAlias = str | int | dict[str, int]
 """The way from a value to one of its parts: a field, a key, an index; a key that is no short text by its number."""
 
 _KEY = 200  # characters of a key that is its own step
+_SURROGATES = re.compile("[\ud800-\udfff]")  # which JSON cannot carry: such a key is asked for by its number
 
 
 class Part(NamedTuple):
-    """A part of a value: the step to it, what it is called, how a path to it goes on, and itself."""
+    """A part of a value: the step to it, what it is called, how a path to it goes on, and itself; of an entry also its key."""
 
     step: Step
     name: str
     path: str
     value: object
+    key: object = None
+    number: int = 0  # of an entry
 
 
 def kind_of(value: object) -> Kind:
@@ -87,8 +91,8 @@ def parts_of(value: object, kind: Kind, start: int = 0) -> Iterator[Part]:
 def entry(key: object, number: int, value: object) -> Part:
     """Return an entry of a mapping as a part of it."""
     label = key_text(key)
-    is_own = isinstance(key, str) and len(key) <= _KEY
-    return Part(cast("str", key) if is_own else {"i": number}, label, f"[{label}]", value)
+    is_own = isinstance(key, str) and len(key) <= _KEY and not _SURROGATES.search(key)
+    return Part(cast("str", key) if is_own else {"i": number}, label, f"[{label}]", value, key, number)
 
 
 def key_text(key: object) -> str:
@@ -109,18 +113,22 @@ def part_at(value: object, steps: Sequence[object]) -> Iterator[tuple[str, objec
 
 
 def _part(value: object, step: object) -> tuple[str, object]:
-    kind = kind_of(value)
+    kind, number = kind_of(value), step.get("i") if isinstance(step, dict) else step
+    is_number = type(number) is int and number >= 0
     try:
         if kind == "object" and isinstance(step, str) and step in (field_names(value) or ()):
             return step, getattr(value, step, None)
-        if kind == "mapping" and isinstance(step, str):
-            return step, cast("Mapping[object, object]", value)[step]
-        if kind == "mapping" and isinstance(step, dict) and isinstance(number := step.get("i"), int):
-            key, found = next(islice(cast("Mapping[object, object]", value).items(), number, None))
-            return str(key)[:_KEY], found
-        if kind == "list" and isinstance(step, int):
-            found = value[step] if isinstance(value, Sequence) else next(islice(cast("Set[object]", value), step, None))
-            return str(step), found
+        if kind == "mapping":
+            mapping = cast("Mapping[object, object]", value)
+            if isinstance(step, str) and step in mapping:  # asked first: some make what they do not have
+                return step, mapping[step]
+            if isinstance(step, dict) and is_number:
+                key, found = next(islice(mapping.items(), cast("int", number), None))
+                return entry(key, cast("int", number), found).name, found
+        if kind == "list" and step is number and is_number:
+            at = cast("int", number)
+            found = value[at] if isinstance(value, Sequence) else next(islice(cast("Set[object]", value), at, None))
+            return str(at), found
     except (LookupError, StopIteration, ValueError):
         pass
     raise UsageError("the value has no such part at this position")

@@ -7,13 +7,12 @@ from functools import partial
 
 from go_state.core.commands import After, All, Call, Cmd, Map, Seq, name_of
 from go_state.inspector.values.parts import kind_of, parts_of, size_of
-from go_state.inspector.values.redaction import NOTHING, Redaction
+from go_state.inspector.values.redaction import HIDDEN, NOTHING, Redaction
 from go_state.inspector.values.text import number_text, quoted, shown
 
 _LONGEST = 200  # characters of a line
 _TEXT = 60  # characters of a text in it
 _DEEPEST = 4
-HIDDEN = "•••"
 
 
 def summary(
@@ -107,8 +106,9 @@ class _Line:
                 return
             if number:
                 self._put(between)
-            name = part.step if isinstance(part.step, str) else part.name
-            self._put({"object": f"{shown(name, _TEXT)}=", "mapping": f"{part.name}: "}.get(written, ""))
+            name = self._redaction.name_of(part)
+            key = HIDDEN if self._redaction.hides_key(part) else part.name
+            self._put({"object": f"{shown(name, _TEXT)}=", "mapping": f"{key}: "}.get(written, ""))
             self.add(part.value, (*names, name))
 
     def command(self, command: object, depth: int) -> None:

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final, TypeAlias, cast
 
 from go_state.inspector.values.parts import Kind, Part, entry, field_names, kind_of, parts_of, size_of
-from go_state.inspector.values.redaction import NOTHING, Redaction
+from go_state.inspector.values.redaction import HIDDEN, NOTHING, Redaction
 from go_state.inspector.values.summary import leaf_text, summary
 from go_state.inspector.values.text import LONGEST, shown
 
@@ -83,18 +83,15 @@ class Trees:
         return found
 
     def _child(self, part: Part, was: object, names: tuple[str, ...], levels: int, *, changed: bool) -> Tree:
-        own = (*names, _name(part))
+        own = (*names, self._redaction.name_of(part))
         inner = self.tree(part.value, own, was if changed else ABSENT, levels=levels - 1, count=_first(levels))
-        return {"step": part.step, "label": part.name, "value": inner, "changed": changed}
+        step, label = ({"i": part.number}, HIDDEN) if self._redaction.hides_key(part) else (part.step, part.name)
+        return {"step": step, "label": label, "value": inner, "changed": changed}
 
 
 def _first(levels: int) -> int:
     """Return how many children are given of a value that is itself one: fewer, the deeper it is."""
     return 20 if levels > _LEVELS - 1 else 8
-
-
-def _name(part: Part) -> str:
-    return part.step if isinstance(part.step, str) else part.name
 
 
 def _node(kind: str, name: str | None, text: str, size: int | None, *, changed: bool) -> Tree:

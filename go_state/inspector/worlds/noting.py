@@ -114,7 +114,7 @@ class Noting:
 
     def failed(self, effect: Observed, error: BaseException) -> None:
         """Called when an effect has failed; its end follows."""
-        self._note("failed", effect, (type(error).__qualname__, str(error)[:2000]))
+        self._note("failed", effect, (type(error).__qualname__, _said(error)))
         if self._inner is not None:
             self._inner.failed(effect, error)
 
@@ -196,6 +196,14 @@ class Noting:
                 return None
             position = kept.effect.origin.position
             return (position if type(position) is int else -1), kept.story.function
+
+
+def _said(error: BaseException) -> str:
+    """Return what an error says, which must not end the app if that fails."""
+    try:
+        return str(error)[:2000]
+    except Exception:
+        return ""
 
 
 _STATES: dict[str, EffectState] = {
