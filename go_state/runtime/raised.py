@@ -56,3 +56,11 @@ def _leaked(error: BaseException) -> BaseException | None:
         return error
     made_by_python = type(error) is RuntimeError and str(error).endswith(("raised StopIteration", "raised StopAsyncIteration"))
     return error.__cause__ if made_by_python and isinstance(error.__cause__, _ENDS_OF_ITERATORS) else None
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of a user's exception; of one that raises when it is asked for that, its kind."""
+    try:
+        return str(error)
+    except Exception as second:
+        return f"a {type(error).__qualname__}, whose text raises a {type(second).__qualname__}"

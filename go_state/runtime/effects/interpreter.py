@@ -48,7 +48,7 @@ from go_state.runtime.effects.place import (
 )
 from go_state.runtime.effects.scheduler import Cancelling, Effect, later
 from go_state.runtime.flow.awaitables import is_awaitable
-from go_state.runtime.raised import as_failure
+from go_state.runtime.raised import as_failure, text_of
 
 _NO_SCOPE: Scope = ()
 _FIRST: Path = (0,)
@@ -202,7 +202,7 @@ class Interpreter:
 
     def message_of_failure(self, err: Callable[[Failure], object], error: BaseException, scope: Scope) -> object:
         """Return the message that a call's failure becomes, or None."""
-        message = err(Failure(type(error).__name__, str(error)))
+        message = err(Failure(type(error).__name__, text_of(error)))
         return wrapped(message, scope) if scope and message is not None else message
 
     def part_ended(self, group: Group, outcome: Outcome, sent: list[object]) -> Outcome:

@@ -258,6 +258,22 @@ def test_timers_that_are_cancelled_take_no_room() -> None:
     assert not timers
 
 
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
+@pytest.mark.parametrize("how", [{}, {"thread": True}], ids=["inline", "thread"])
+def test_an_error_without_words_is_an_outcome_as_any(drivers: Drivers, how: Any) -> None:
+    """Its class raises when it is asked for its text: `err=` is told its kind."""
+
+    def fails() -> str:
+        raise Wordless
+
+    command = gs.Cmd.call(fails, err=lambda failure: f"{failure.kind}: {failure.text}", **how)
+    assert drivers.batch(heard(command), []).model == ("Wordless: a Wordless, whose text raises a LookupError",)
+
+
 @pytest.mark.parametrize("how", [{}, {"thread": True}], ids=["task", "thread"])
 def test_a_missing_extra_is_no_outcome_of_a_call(drivers: Drivers, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`err=` would take it for what the call has come to, such as a payment that was declined: it ends the run, and says what to install."""
