@@ -228,6 +228,15 @@ class Group:
             return False if failure is not None and failure.code() in out else None
         return True
 
+    def is_answered(self, partition: int, seconds: float) -> bool:
+        """Return whether the coordinator says within the time how far one of the partitions was read."""
+        from confluent_kafka import KafkaException
+
+        try:
+            return self._consumer.committed([self._at(partition)], seconds)[0].error is None
+        except KafkaException:
+            return False
+
     def close(self) -> None:
         """Leave the group, with all that is said of it before."""
         self._consumer.close()
