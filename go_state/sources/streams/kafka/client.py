@@ -210,10 +210,11 @@ class Group:
     def is_member(self, partition: int, seconds: float) -> bool | None:
         """Ask the coordinator whether this is still a member as it knows it; None if no broker says, or what it knows is older.
 
-        It is asked by a commit of what is committed of one of its partitions, which it refuses from whoever is no member. Of
-        `protocol="consumer"` that is the answer for all of its partitions, because they go to others only when this member has given
-        them back or was put out. The call that describes groups is none to make: with it librdkafka ends the process if the connection
-        to the coordinator breaks at that moment (issue 4605 there), and the older one, for `classic`, knows nothing of such groups.
+        It is asked by a commit of what is committed of one of its partitions (0 if nothing is), which it refuses from whoever is no
+        member. Of `protocol="consumer"` that is the answer for all of its partitions, because they go to others only when this member
+        has given them back or was put out. The call that describes groups is none to make: with it librdkafka ends the process if the
+        connection to the coordinator breaks at that moment (issue 4605 there), and the older one, for `classic`, knows nothing of
+        such groups.
 
         The client bounds the first of the two calls alone: a coordinator that hangs between them is waited for.
         """

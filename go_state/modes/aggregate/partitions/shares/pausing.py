@@ -42,7 +42,7 @@ class Pausing(Generic[Model, Msg]):
             self._reading.pause(share.partition)
             self._paused.add(share)
         self._full.clear()
-        for share in [share for share in self._paused if share.reader.has_room]:
+        for share in [share for share in self._paused if share.is_done or share.reader.has_room]:
             share.reader.is_paused = False
             self._paused.remove(share)
             if not share.is_done:
