@@ -107,6 +107,16 @@ log.segment.delete.delay.ms=100
             assert self._process.poll() is None, (self.folder / "out").read_text()[-4000:]
             assert time.monotonic() < until, "Kafka does not answer"
 
+    def freeze(self) -> None:
+        """Stop it as a machine that hangs: it hangs up on nobody, and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def _answers(self) -> bool:
         with suppress(Exception):
             return bool(self.admin().list_topics(timeout=1).brokers)

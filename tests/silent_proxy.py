@@ -1,9 +1,10 @@
-"""A way to a server that can fall silent: what was connected stays connected, and nothing passes any more."""
+"""A way to a server that can fall silent, what was connected stays connected and nothing passes any more, or hang up."""
 
 from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 
 
@@ -39,6 +40,15 @@ class SilentProxy:
         """Cut every connection to the server; the clients hear nothing of it."""
         for _, server in self._pairs:
             server.shutdown(socket.SHUT_RDWR)
+
+    def hang_up(self) -> None:
+        """End every connection; the clients hear of it, as from a server that stops."""
+        pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for end in pair:
+                with suppress(OSError):  # it has ended by itself
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()
 
     def __enter__(self) -> SilentProxy:
         return self

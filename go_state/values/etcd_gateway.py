@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from go_state.core.errors import MissingExtra, StoreFull, UsageError
 from go_state.values.backend import Unreachable
+from go_state.values.home import outlast
 
 if TYPE_CHECKING:
     import httpx
@@ -80,12 +81,40 @@ class Gateway:
         for _ in range(2):
             headers = await self._headers(endpoint)
             try:
-                answer = await self._client.post(endpoint + path, json=body, headers=headers)
+                answer = await self._send(self._client.build_request("POST", endpoint + path, json=body, headers=headers))
             except self._errors as error:
                 raise self._unreachable(error) from error
             if not self._has_run_out(answer, headers):
                 return _checked(endpoint, answer.status_code, answer.content)
         raise Unreachable("it takes no token that it gives", unsent=True)
+
+    async def _send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
+        """Return the answer, of which with `stream` only the head was read; whoever asked for that closes it.
+
+        A cancel reaches the client as one of anyio's. It protects what it must not be interrupted in from those alone: by a task's own
+        cancel, a client that begins by closing connections that have ended forgets those that it has not come to, and leaves them open.
+        """
+        from anyio import CancelScope
+
+        scope = CancelScope()
+
+        async def send() -> httpx.Response | None:
+            with scope:
+                return await self._client.send(request, stream=stream)
+            return None
+
+        sending = asyncio.create_task(send())
+        try:
+            await asyncio.wait((sending,))
+        except asyncio.CancelledError:
+            scope.cancel()
+            await outlast(sending)
+            if not sending.cancelled() and sending.exception() is None and (late := sending.result()) is not None:
+                await late.aclose()
+            raise
+        answer = sending.result()
+        assert answer is not None  # nobody else cancels it
+        return answer
 
     def _pass_over(self, endpoint: str) -> None:
         """Ask another endpoint from now on, unless somebody else has seen to that."""
@@ -106,7 +135,7 @@ class Gateway:
                 name, password = self._user
                 body = {"name": name, "password": password}
                 try:
-                    answer = await self._client.post(f"{endpoint}/v3/auth/authenticate", json=body)
+                    answer = await self._send(self._client.build_request("POST", f"{endpoint}/v3/auth/authenticate", json=body))
                 except self._errors as error:
                     raise Unreachable(self._unreachable(error).args[0], unsent=True) from error
                 self._token = str(_checked(endpoint, answer.status_code, answer.content)["token"])
@@ -131,9 +160,10 @@ class Gateway:
         """Give what a watch brings, until the connection is lost, which is raised as `Unreachable`."""
         endpoint = self.endpoints[0]
         headers = await self._headers(endpoint)
-        request = self._client.stream("POST", f"{endpoint}/v3/watch", json=body, headers=headers, timeout=self._watching)
+        url = f"{endpoint}/v3/watch"
+        request = self._client.build_request("POST", url, json=body, headers=headers, timeout=self._watching)
         try:
-            async with request as answer:
+            async with aclosing(await self._send(request, stream=True)) as answer:
                 if answer.status_code != 200:
                     await answer.aread()
                     if self._has_run_out(answer, headers):

@@ -1,7 +1,7 @@
 """Aggregate with a key function: one model per key, all saved in one transaction."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -315,8 +315,14 @@ def test_records_of_the_users_own_are_no_models(drivers: Drivers) -> None:
     assert {key: store.load(key) for key in mine} == {key: gs.abc.Stored(data, 1) for key, data in mine.items()}
 
 
-@pytest.mark.parametrize("partitioned", [False, True])
-def test_the_keys_of_commands_are_those_of_their_model(*, partitioned: bool) -> None:
+class Commands(list[gs.Cmd[str]]):
+    """A list of a user's own."""
+
+
+@pytest.mark.parametrize(("partitioned", "several"), [(False, list), (True, list), (False, tuple), (False, Commands)])
+def test_the_keys_of_commands_are_those_of_their_model(
+    *, partitioned: bool, several: Callable[[list[gs.Cmd[str]]], list[gs.Cmd[str]]]
+) -> None:
     """Else the call of one model would take the place of another's, and one cancel would end those of all."""
     told: list[str] = []
 
@@ -327,9 +333,9 @@ def test_the_keys_of_commands_are_those_of_their_model(*, partitioned: bool) -> 
     def update(model: tuple[str, ...], msg: str) -> gs.Step[tuple[str, ...], str]:
         name, _, what = msg.partition(" ")
         if what == "cancel":
-            return (*model, what), [gs.Cmd.cancel()]
+            return (*model, what), several([gs.Cmd.cancel()])
         calls: list[gs.Cmd[str]] = [] if what else [gs.Cmd.call(tell, name, key="tell"), gs.Cmd.send(f"{name} sent")]
-        return (*model, what), calls
+        return (*model, what), several(calls)
 
     program = gs.Program(lambda: ((), ()), update, name="telling")
     messages = ["a", "b", "c", "z cancel"]

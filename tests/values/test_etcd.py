@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import re
 import ssl
 import subprocess
@@ -14,11 +16,13 @@ from typing import Any
 
 import pytest
 from etcd_server import EtcdServer
+from silent_proxy import SilentProxy
 
 import go_state as gs
 from go_state.values.backend import Unreachable
 from go_state.values.etcd import EtcdKey
 from go_state.values.etcd_gateway import Access, Gateway
+from go_state.values.home import end_task
 
 pytestmark = pytest.mark.processes
 
@@ -233,6 +237,31 @@ def test_a_user_s_token_that_runs_out_is_renewed() -> None:
             assert "wrong" not in str(caught.value)
         with gs.values.Etcd(server.url) as etcd, pytest.raises(gs.errors.UsageError, match="refuses"):
             etcd.value("limits", int).set(3)
+
+
+# ---------------------------------------------------------------------- connections
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("call", ["ask", "watch"])
+async def test_a_call_that_is_cancelled_leaves_no_connection_open(call: str, etcd_server: EtcdServer) -> None:
+    """At whichever step: the client begins a call by closing what a server that was restarted has left of its connections."""
+    key = {"key": b64encode(b"cancelled").decode()}
+    with SilentProxy(etcd_server.port) as proxy:
+        for steps in range(8):
+            gateway = Gateway([f"http://127.0.0.1:{proxy.port}"], Access(ca=None, cert=None, user=None, timeout=5))
+            await asyncio.gather(*(gateway.ask("/v3/kv/range", key, again=True) for _ in range(4)))
+            proxy.hang_up()
+            if call == "ask":
+                calling: asyncio.Task[object] = asyncio.create_task(gateway.ask("/v3/kv/range", key, again=True))
+            else:
+                calling = asyncio.ensure_future(anext(gateway.watch({"create_request": key})))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await end_task(calling)
+            await gateway.close()
+        del calling
+    gc.collect()
 
 
 # ---------------------------------------------------------------------- limits

@@ -37,14 +37,16 @@ def _same(key: str, message: Msg) -> Msg:
     return message
 
 
-_IN_TURN = {Send, Reply, type(None)}  # commands that nobody can cancel
+_IN_TURN = {Send, Reply}  # commands that nobody can cancel
 
 
 def _of_key(commands: Sequence[Command[Msg]] | None, key: str) -> Sequence[Command[Msg]] | None:
     """Return the commands as those of a child: their keys, and what they cancel, are this model's, though all share one run."""
-    if type(commands) is not list and type(commands) is not tuple:
+    if not isinstance(commands, (list, tuple)):
         return commands  # whatever it is: the loop knows
-    return [each if type(each) in _IN_TURN or _is_inline(each) else Map(each, _same, (key,)) for each in commands]
+    return [
+        each if each is None or type(each) in _IN_TURN or _is_inline(each) else Map(each, _same, (key,)) for each in commands
+    ]
 
 
 def _is_inline(command: object) -> bool:

@@ -256,12 +256,15 @@ class KinesisReading(Generic[Msg]):
             self._is_stale = True
 
     def close(self, holder: Holder[Record]) -> None:
-        """Save, and give the shards to the others."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        held = list(self._cursors)
-        self._drop(held)
-        if held:
-            holder.revoked(held)
-        if self._sharing is not None:
-            sharing, self._sharing = self._sharing, None
-            sharing.close()
+        """Save, give the shards to the others, and then wait for the calls that are on their way, for which boto3 may take minutes."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        try:
+            held = list(self._cursors)
+            self._drop(held)
+            if held:
+                holder.revoked(held)
+            if self._sharing is not None:
+                sharing, self._sharing = self._sharing, None
+                sharing.close()
+        finally:
+            self._pool.shutdown(wait=True)

@@ -408,6 +408,24 @@ def test_a_page_that_was_on_its_way_at_a_seek_is_dropped(stream: Stream, holders
         assert [message.n for _, message in holder.messages if message.key == f"k{k}"] == list(range(10))
 
 
+def test_closing_saves_before_it_waits_for_calls_without_an_answer(stream: Stream, holders: list[SmallHolder]) -> None:
+    """boto3 waits for minutes, and whoever ends a process kills it before that."""
+    holder = SmallHolder(stream.source(), gs.MemoryStore())
+    holders.append(holder)
+    until(lambda: len(holder.held) == 2, holder)
+    asked = stream.client.counts["get_records"]
+    stream.client.may_read.clear()
+    until(lambda: stream.client.counts["get_records"] > asked, holder)
+    closing = threading.Thread(target=holder.close)
+    closing.start()
+    try:
+        until(lambda: not holder.held)
+        assert closing.is_alive()
+    finally:
+        stream.client.may_read.set()
+        closing.join()
+
+
 def test_wake_ends_a_poll(stream: Stream, holders: list[SmallHolder]) -> None:
     """From another thread, or before it has begun."""
     holder = SmallHolder(stream.source(share=gs.Leases(600)), gs.MemoryStore())

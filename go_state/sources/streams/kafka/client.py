@@ -210,10 +210,11 @@ class Group:
     def is_member(self, partition: int, seconds: float) -> bool | None:
         """Ask the coordinator whether this is still a member as it knows it; None if no broker says, or what it knows is older.
 
-        It is asked by a commit of what is committed of one of its partitions, which it refuses from whoever is no member. Of
-        `protocol="consumer"` that is the answer for all of its partitions, because they go to others only when this member has given
-        them back or was put out. The call that describes groups is none to make: with it librdkafka ends the process if the connection
-        to the coordinator breaks at that moment (issue 4605 there), and the older one, for `classic`, knows nothing of such groups.
+        It is asked by a commit of what is committed of one of its partitions (0 if nothing is), which it refuses from whoever is no
+        member. Of `protocol="consumer"` that is the answer for all of its partitions, because they go to others only when this member
+        has given them back or was put out. The call that describes groups is none to make: with it librdkafka ends the process if the
+        connection to the coordinator breaks at that moment (issue 4605 there), and the older one, for `classic`, knows nothing of
+        such groups.
 
         The client bounds the first of the two calls alone: a coordinator that hangs between them is waited for.
         """
@@ -227,6 +228,15 @@ class Group:
             out = KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_MEMBER_EPOCH, KafkaError.FENCED_INSTANCE_ID
             return False if failure is not None and failure.code() in out else None
         return True
+
+    def is_answered(self, partition: int, seconds: float) -> bool:
+        """Return whether the coordinator says within the time how far one of the partitions was read."""
+        from confluent_kafka import KafkaException
+
+        try:
+            return self._consumer.committed([self._at(partition)], seconds)[0].error is None
+        except KafkaException:
+            return False
 
     def close(self) -> None:
         """Leave the group, with all that is said of it before."""

@@ -245,14 +245,19 @@ class KafkaReading(Generic[Msg]):
     def close(self, holder: Holder[Message], /) -> None:
         """Leave the group; what is left is saved before.
 
-        While its members join anew, the coordinator answers no commit, and the client leaves only when it has all answers: then the
-        group is not told how far this member was.
+        While its members join anew, or its broker hangs, the coordinator answers no commit, and the client leaves only when it has all
+        answers: then the group is not told how far this member was.
         """
         if not self._closed:
             self._closed, self._holder = True, holder
-            if self._untold and (not self._is_classic or self._topic.members(self._group_name, _LAST) is not None):
+            if self._untold and self._is_answered():
                 self._tell()
             self._group.close()
+
+    def _is_answered(self) -> bool:
+        if self._is_classic:
+            return self._topic.members(self._group_name, _LAST) is not None
+        return self._group.is_answered(min(self._untold), _LAST)
 
     # ------------------------------------------------------------------ what the client calls, from within its calls
 
@@ -262,6 +267,8 @@ class KafkaReading(Generic[Msg]):
         self._touched.update(partitions)
         after = self._holder.assigned([str(partition) for partition in partitions])
         self._begin(self._offsets({int(partition): position for partition, position in after.items()}))
+        for partition in partitions:  # the client keeps the pause of a partition that went away meanwhile
+            self._group.resume(partition)
 
     def revoked(self, partitions: list[int], /) -> None:
         """Read partitions no more; what came of them is saved, and the group is told how far."""

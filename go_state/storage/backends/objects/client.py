@@ -104,8 +104,8 @@ class Objects:
         try:
             return answer.result(seconds)
         except TimeoutError:
-            if answer.done():  # the call has raised it
-                raise
+            if answer.done():  # at this very moment, or the call has raised it
+                return answer.result()
             raise TimeoutError(f"no answer in {seconds:g} s") from None
 
     @contextmanager

@@ -355,6 +355,46 @@ def test_a_partition_is_given_again_from_where_it_is_sought(
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_partition_that_was_paused_is_given_when_it_is_assigned_anew(
+    protocol: str, source: Any, store: Any, topic: str, kafka_server: KafkaServer
+) -> None:
+    """Librdkafka keeps the pause of a partition that goes away: such a partition would never be read again."""
+    members = {"one": Member(source(protocol=protocol), store)}
+    poll_until(members, lambda: len(members["one"].held) == 4)
+    for partition in members["one"].held:
+        members["one"].reading.pause(partition)
+    members["other"] = Member(source(protocol=protocol), store)
+    poll_until(members, lambda: len(members["one"].held) == len(members["other"].held) == 2)
+    gone = set(members["other"].held)
+    members.pop("other").close()
+    kafka_server.put(topic, *records(4, 10, 4))
+    poll_until(
+        members, lambda: members["one"].held.keys() >= gone and all(len(members["one"].held[each]) == 10 for each in gone)
+    )
+    assert not any(given for partition, given in members["one"].held.items() if partition not in gone)
+    members["one"].close()
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_closing_does_not_wait_for_a_broker_that_hangs(
+    protocol: str, source: Any, store: Any, topic: str, kafka_server: KafkaServer
+) -> None:
+    """All is saved by then; what the group is not told is of no use to it but for its lag."""
+    members = {"": Member(source(protocol=protocol), store)}
+    poll_until(members, lambda: len(members[""].held) == 4)
+    members[""].reading.saved({"0": 4})
+    closing = threading.Thread(target=members[""].close)
+    kafka_server.freeze()
+    try:
+        closing.start()
+        closing.join(30)
+        assert not closing.is_alive()
+    finally:
+        kafka_server.thaw()
+        closing.join()
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_a_member_that_was_put_out_is_told_so_when_it_asks(
     protocol: str, source: Any, store: Any, topic: str, kafka_server: KafkaServer
 ) -> None:

@@ -37,12 +37,12 @@ class Pausing(Generic[Model, Msg]):
 
     def pause_and_resume(self) -> None:
         """Ask the reading to give nothing more of what is full, and to go on with what has room."""
-        for share in self._full:
+        for share in [share for share in self._full if not share.is_done]:  # or its partition may be another share's by now
             share.reader.is_paused = True
             self._reading.pause(share.partition)
             self._paused.add(share)
         self._full.clear()
-        for share in [share for share in self._paused if share.reader.has_room]:
+        for share in [share for share in self._paused if share.is_done or share.reader.has_room]:
             share.reader.is_paused = False
             self._paused.remove(share)
             if not share.is_done:
