@@ -32,7 +32,7 @@ class LMDBEnvironment:
         self.path = path
         check_before_opening(path, create=create and not readonly)
         self.file = OpenFile(path, room_for(path) if map_size is None else map_size, readonly=readonly)  #: what is open
-        self._locks = LeaseLocks(f"{path}-owners") if is_possible() else None
+        self._locks = LeaseLocks(path) if is_possible() else None
         self._open()
         self.transaction = self.file.transaction  #: as a `Backend` has it, without a call in between
         self.check_usable = self.file.check_usable
