@@ -79,7 +79,6 @@ class OwnThread:
         self._share = share
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()  # None ends the thread
         self._thread: threading.Thread | None = None
-        at_fork(self)
 
     def after_fork_in_child(self) -> None:
         """In a forked child: have no thread, because it is the parent's; the next call starts another."""
@@ -127,6 +126,7 @@ class OwnThread:
 
     def _begin(self) -> None:
         if self._thread is None:
+            at_fork(self)  # not before: most objects that could need a thread never do
             self._thread = threading.Thread(target=_serve, args=(self._calls, self._share), name=self._name, daemon=True)
             self._thread.start()
 

@@ -22,6 +22,10 @@ OPTIONS = {"key": "--key", "key_of": "--key-of", "rebuild": "--rebuild", "of": "
         ("as in of=Sale, with another name= and tag=", "as in of=Sale, with another name= and tag="),
         ("'key=... dbname=...'", "'key=... dbname=...'"),
         ("monkey= and `gs.SetAside`", "monkey= and `gs.SetAside`"),
+        ("the field 'key=' is missing", "the field 'key=' is missing"),
+        ('{"of": "with key= in it"}', '{"of": "with key= in it"}'),
+        ("Say(text='it is (key=)') of the users' own key=", "Say(text='it is (key=)') of the users' own --key"),
+        ("no file /data/key=/a, s3://b/key= or a?key=&of=", "no file /data/key=/a, s3://b/key= or a?key=&of="),
     ],
 )
 def test_options_stand_in_the_place_of_keywords(text: str, said: str) -> None:

@@ -12,7 +12,7 @@ import postgres_server as servers
 import pytest
 
 import go_state as gs
-from go_state.storage.backends.lmdb.lease import FileLease
+from go_state.storage.backends.lmdb.leases.byte_locks import LeaseLocks
 from go_state.storage.journal.journal import Journal
 from go_state.storage.records.lease import LeaseWait
 
@@ -34,7 +34,7 @@ class Other:
     """Somebody else who has the journal."""
 
     def __init__(self, path: Path) -> None:
-        self._lease = FileLease(str(path), "bot")
+        self._lease = LeaseLocks(str(path)).lease("bot")
         self._lease.acquire()
 
     def ends(self) -> None:
@@ -132,7 +132,8 @@ def test_who_waits_behind_another_can_stop_waiting(journal: Journal[int], other:
 
 def test_a_lease_that_cannot_be_taken_is_told_with_advice(path: Path, store: gs.LMDBStore) -> None:
     """What the system says of its file is not raised as it is."""
-    Path(FileLease(str(path), "bot")._path).mkdir()
+    for number in "0123456789abcdef":
+        Path(f"{path}-owners-{number}").mkdir()
     with pytest.raises(gs.errors.StoreUnavailable, match=r"cannot be taken .*: check that it can be read and written"):
         store.journal("bot", of=int).put(1)
 

@@ -450,3 +450,19 @@ def nothing_is_left_current() -> Iterator[None]:
     """No run leaves its span current in the thread that it ran in."""
     yield
     assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_ctrl_c_while_a_turn_is_told_gives_the_context_back(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has called the run, and goes on, makes spans of its own trace."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("go_state.runtime.observing.turns.turn", interrupted)
+    buffer = gs.Buffer[Msg]()
+    buffer.put(Add(1))
+    buffer.close()
+    with telemetry.tracer.start_as_current_span("nightly") as span:
+        with pytest.raises(KeyboardInterrupt):
+            gs.run(program, buffer, observe=telemetry.observe)
+        assert trace.get_current_span() is span

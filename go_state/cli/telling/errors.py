@@ -22,9 +22,9 @@ from go_state.core.errors import GoStateError, LeaseHeld
 
 # Those which the library uses for something else than the option: the schema of a program and the name of a source.
 _OTHERS = ("schema", "name")
-# Either a call, which is left alone, or a keyword; a value is only taken along if it says what the option alone says.
+# Either a call or a quotation, which are left alone, or a keyword; a value is only taken along if it says what the option alone says.
 _KEYWORD = re.compile(
-    r"(?:\w+\.)*\w+\([^()]*\)|(?<![\w.-])([a-z_]+)=(?:(?:True\b|gs\.SetAside\(\))?(?!\w|[{\[(\"']|\.\.)|(?=')(?P<value>))"
+    r"(?:\w+\.)*\w+\([^()]*\)|(?<!\w)(?:'[^'\n]*'|\"[^\"\n]*\")|(?<![\w.\-/?&])([a-z_]+)=(?:(?:True\b|gs\.SetAside\(\))?(?!\w|[{\[(\"']|\.\.)|(?=')(?P<value>))"
 )
 _TOOL = re.compile(r"`gs\.(\w+)`")
 _TOOLS = ("replay", "first", "compare", "verify", "rebuild", "peek", "to_test", "inspect")

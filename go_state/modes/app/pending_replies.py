@@ -126,8 +126,9 @@ class PendingReplies:
 
     def published(self) -> None:
         """Wake those whose turns are published."""
-        wake_all([waiting.waker for waiting in self._made])
-        self._made = []
+        if self._made:
+            wake_all([waiting.waker for waiting in self._made])
+            self._made = []
 
     def rolled_back(self, error: BaseException, *, ends: bool) -> None:
         """Fail whoever waits for the turn that was rolled back: at once, or if the run `ends` by it, when it is over."""

@@ -67,6 +67,7 @@ class Turns(Generic[Msg]):
         begun, self._begun = self._begun, None
         if begun is not None:
             self._tell(self._now() - begun)
+        self._end_traces(None)  # which Ctrl-C can have left open, while the turn was told
         self._message = None
 
     def _tell(self, seconds: float) -> None:
@@ -82,6 +83,7 @@ class Turns(Generic[Msg]):
         """Called when the turn was rolled back by the error, unless it is over."""
         begun, self._begun = self._begun, None
         if begun is None:
+            self._end_traces(None)  # likewise, just before the turn
             return
         seconds, kind = self._now() - begun, self._message.__class__.__qualname__
         event = TurnFailed(self._program, self._key, kind, self._where(), seconds, type(error).__qualname__)

@@ -35,7 +35,7 @@ BLOCK = 1024  # records: a position is found by decoding one block, which takes 
 def pack(name: bytes, version: int, data: bytes, *, in_parts: bool = False) -> bytes:
     """Return the record for the key."""
     written = version | _IN_PARTS if in_parts else version
-    return _FRAME.pack(written, crc32(data, crc32(b"%d" % written, crc32(name)))) + data
+    return _FRAME.pack(written, crc32(data, crc32(b"%b%d" % (name, written)))) + data
 
 
 def is_in_parts(record: bytes) -> bool:
@@ -54,7 +54,7 @@ def unpack(key: str, name: bytes, record: bytes) -> Stored:
         raise Corrupt(key, f"the record is {len(record)} bytes long, too short for any")
     version, checksum = _FRAME.unpack_from(record)
     data = record[_FRAME.size :]
-    if checksum != crc32(data, crc32(b"%d" % version, crc32(name))):
+    if checksum != crc32(data, crc32(b"%b%d" % (name, version))):
         raise Corrupt(key, "the record's checksum does not match")
     return Stored(data, version & ~_IN_PARTS)
 

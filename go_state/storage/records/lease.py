@@ -68,10 +68,11 @@ def wait_for_lock(lock: Callable[[], bool], name: str, if_held: IfHeld, given_up
     With "fail" it is called once, and `LeaseHeld` raised if the lock was not free. It is tried again and again because no system
     has a wait for the lock of a file that another thread could end.
     """
-    ended = LeaseWait() if given_up is None else given_up
+    ended = given_up
     while not lock():
         if if_held == "fail":
             raise LeaseHeld(name)
+        ended = ended or LeaseWait()
         if ended.wait(_ASK_SECONDS):
             return False
     return True

@@ -265,16 +265,17 @@ class Records:
         self._fitting.add(types.digest)
 
     def take_over(self, token: bytes) -> None:
-        """Leave our token in the journal: a writer that has lost its lease without noticing finds out at its next write.
+        """Leave our token in the journal, and look at it as `refresh` does.
 
-        A transaction is begun also if there is no token: LMDB shows what a writer had committed when it was killed only after the
-        next writer has begun.
+        A writer that has lost its lease without noticing finds the token at its next write. A transaction to write is begun also if
+        there is no token: LMDB shows what a writer had committed when it was killed only after the next writer has begun.
         """
         with self._backend.transaction(write=True) as transaction:
             if token:
                 self._put(transaction, b"o", token)
-            self._restored = transaction.get(RESTORED)
-        self.token = token
+            restored = transaction.get(RESTORED)
+            self._look(transaction)
+        self._restored, self.token = restored, token
 
     def _founded(self, transaction: Transaction, start: int) -> str:
         """Begin the journal if it is new, or move its start, and return its journal_id."""

@@ -13,6 +13,7 @@ from go_state.core.errors import Corrupt, StoreUnavailable, UsageError
 from go_state.storage.backends.lmdb.copying import check_can_exchange, exchange, finish_copy, new_file, published, remove_left
 from go_state.storage.backends.lmdb.errors import not_copied, why_not_opened
 from go_state.storage.backends.lmdb.file import check_before_opening, check_whole, free_pages, room_for
+from go_state.storage.backends.lmdb.leases.byte_locks import LeaseLocks, is_possible
 from go_state.storage.backends.lmdb.transactions import OpenFile
 from go_state.storage.records.backend import Space
 
@@ -31,6 +32,7 @@ class LMDBEnvironment:
         self.path = path
         check_before_opening(path, create=create and not readonly)
         self.file = OpenFile(path, room_for(path) if map_size is None else map_size, readonly=readonly)  #: what is open
+        self._locks = LeaseLocks(path) if is_possible() else None
         self._open()
         self.transaction = self.file.transaction  #: as a `Backend` has it, without a call in between
         self.check_usable = self.file.check_usable
@@ -105,7 +107,9 @@ class LMDBEnvironment:
         check_file(self.path)
 
     def lease(self, journal: str) -> Lease:
-        from go_state.storage.backends.lmdb.lease import FileLease
+        if self._locks is not None:
+            return self._locks.lease(journal)
+        from go_state.storage.backends.lmdb.leases.file_lease import FileLease
 
         return FileLease(self.path, journal)
 
@@ -115,6 +119,8 @@ class LMDBEnvironment:
 
     def after_fork_in_child(self) -> None:
         self.file.after_fork_in_child()
+        if self._locks is not None:
+            self._locks.after_fork_in_child()
 
     def release(self) -> None:
         """Close the file; a second call is harmless."""

@@ -317,14 +317,15 @@ class OpenFile:
 class LMDBTransaction:
     """A transaction of LMDB. Its buffers are copied, because they end with it."""
 
-    __slots__ = ("_transaction",)
+    __slots__ = ("_number", "_transaction")
 
     def __init__(self, transaction: lmdb.Transaction) -> None:
         self._transaction = transaction
+        self._number = 0  # 0: not asked for yet
 
     def id(self) -> int:
         """Return its number."""
-        number: int = self._transaction.id()
+        number = self._number = self._number or self._transaction.id()
         return number
 
     def get(self, name: bytes) -> bytes | None:

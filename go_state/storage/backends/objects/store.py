@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from go_state.core.errors import Conflict, LeaseHeld, SourceChanged, StoreUnavailable, UsageError
 from go_state.core.ports import Store, Stored, Write
-from go_state.storage.backends.lmdb.lease import FileLease
+from go_state.storage.backends.lmdb.leases.file_lease import FileLease
 from go_state.storage.backends.lmdb.store import LMDBStore
 from go_state.storage.backends.objects.client import CALL_SECONDS, Objects
 from go_state.storage.backends.objects.copier import Copier

@@ -106,8 +106,9 @@ class LeaseHolder:
             return
         self.queue.take()
         try:
+            self._finish_before()
             self._records.take_over(self.queue.token)
-            self._look(taken=True)
+            self._know(taken=True)
         except BaseException:  # a full disk, say: nobody else would give back a lease that nobody is known to have
             if not self.is_held:
                 self.queue.release()
@@ -123,13 +124,17 @@ class LeaseHolder:
         """Read the journal's beginning and end and its readers' positions, unless they are known."""
         if self.right is Right.UNREAD:
             with self.flushing:
-                self._look(taken=False)
+                self._finish_before()
+                self._records.refresh()
+                self._know(taken=False)
 
-    def _look(self, *, taken: bool) -> None:
+    def _finish_before(self) -> None:
         before, self._before = self._before, None
         if before is not None:
             before()
-        self._records.refresh()
+
+    def _know(self, *, taken: bool) -> None:
+        """Go on with what was read, in the transaction that has left our token if the lease was `taken`."""
         with self._log.lock:
             self._take_in()
             if taken:

@@ -4,7 +4,6 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +91,9 @@ def test_a_lease_that_may_not_be_taken_says_so(tmp_path: Path) -> None:
     """Where the folder or the lock file cannot be written, the error names the file and what it is for."""
     with gs.LMDBStore(tmp_path / "s") as store:
         journal = store.journal("j", of=int)
-        (tmp_path / "s").with_name(f"s-owner-{blake2b(b'j', digest_size=8).hexdigest()}").mkdir()
-        with pytest.raises(gs.errors.StoreUnavailable, match=r"the lease .*s-owner-\w+ cannot be taken"):
+        for number in "0123456789abcdef":
+            (tmp_path / f"s-owners-{number}").mkdir()
+        with pytest.raises(gs.errors.StoreUnavailable, match=r"the lease .*s-owners-. cannot be taken"):
             journal.put(1)
 
 

@@ -1,4 +1,4 @@
-"""The lease of a journal in a file: a lock on another file beside it."""
+"""The lease of a folder, or of a journal where `byte_locks.py` is not possible: a lock on another file beside it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FileLease:
                         self._file = file
                         unless_taken.pop_all()
             except OSError as error:
-                raise StoreUnavailable(_why_not(self._path, error)) from error
+                raise StoreUnavailable(why_not(self._path, error)) from error
             return self._is_held()
 
     def _is_held(self) -> bool:
@@ -77,7 +77,8 @@ def _check_system() -> None:
         ) from None
 
 
-def _why_not(path: str, error: OSError) -> str:
+def why_not(path: str, error: OSError) -> str:
+    """Return what is said of a lease that cannot be taken at all."""
     return (
         f"the lease {path} cannot be taken ({error.strerror or error}): check that it can be read and written, in a folder whose "
         f"file system has locks"
