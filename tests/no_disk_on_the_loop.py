@@ -117,7 +117,7 @@ def run_watched(main: Coroutine[Any, Any, Any], seen: Seen) -> Any:
         asyncio.get_running_loop().set_default_executor(NoExecutor())
         async with asyncio.timeout(60):
             result = await main
-        assert set(threading.enumerate()) == before
+        assert not set(threading.enumerate()) - before
         return result
 
     result = asyncio.run(watched())
