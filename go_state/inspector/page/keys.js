@@ -1,5 +1,5 @@
 // The keyboard: one table of what each key does, which the help shows as well.
-import { html, useEffect, useRef } from "./html.js";
+import { html, useEffect, useLayoutEffect, useRef } from "./html.js";
 
 export const KEYS = [
   ["←  →", "one message back, forward", ["ArrowLeft", "ArrowRight", "k", "j"]],
@@ -40,7 +40,7 @@ export function useKeys(actions) {
 // A dialog of the browser's own, which keeps the focus inside and gives it back.
 export function Dialog({ title, onClose, children }) {
   const box = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => { // with the element, and not after a paint, which may not come
     box.current.showModal();
     return () => box.current?.close();
   }, []);
