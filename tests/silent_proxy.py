@@ -16,7 +16,8 @@ class SilentProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         while True:
@@ -24,7 +25,11 @@ class SilentProxy:
                 client = self._listener.accept()[0]
             except OSError:  # it was closed
                 return
-            server = socket.create_connection(("127.0.0.1", self._to))
+            try:
+                server = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:  # the server has stopped: this client hears of it, and the next is tried again
+                client.close()
+                continue
             self._pairs.append((client, server))
             for source, target in ((client, server), (server, client)):
                 threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
@@ -56,6 +61,7 @@ class SilentProxy:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._accepting.join(30)  # who has just come is among the pairs by then
         for pair in self._pairs:
             for end in pair:
                 end.close()
