@@ -16,7 +16,8 @@ class LMDBStore(RecordStore):
     A process opens a file once and shares the store between its threads; other processes open it for themselves. After a fork the
     child opens its own. Symbolic links to the file are followed when it is opened, so that it is one store under every name; hard
     links to it are refused. On Linux the leases of its journals are locks on the files `path-owners-0` to `path-owners-f` beside it,
-    which hold nothing and are never deleted. Copy the store with `backup`: a file that is copied beside a writer has parts of several transactions.
+    which hold nothing and are never deleted. Copy the store with `backup`: a file that is copied beside a writer has parts of several
+    transactions.
 
     With `readonly` nothing is written, and the file has to exist; LMDB makes its lock file beside it all the same if that is missing,
     unless the file system cannot be written. `map_size` is the most bytes that the file may ever hold; without it there is room for
