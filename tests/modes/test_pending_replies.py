@@ -93,3 +93,20 @@ def test_a_turn_that_is_interrupted_leaves_nobody_asleep(fails: bool) -> None:
             assert interrupt.came or fails
 
     at_every_point(act)
+
+
+def test_a_turn_that_is_rolled_back_has_answered_nobody() -> None:
+    """It may have answered before one of its commands failed: whoever waits for the next turn does not get that."""
+    replies = PendingReplies(None, None)
+    failed, unanswered = PendingReply(ThreadWaker(), asks=True), PendingReply(ThreadWaker(), asks=True)
+    for position, waiting in enumerate((failed, unanswered)):
+        replies.expect(waiting, position)
+    replies.answers.append("stale")
+    replies.position = lambda: 0
+    replies.rolled_back(ValueError("of a later command"), ends=False)
+    replies.position = lambda: 1
+    replies.turned("model")
+    with pytest.raises(ValueError, match="later command"):
+        failed.outcome()
+    with pytest.raises(gs.errors.NoReply):
+        unanswered.outcome()
